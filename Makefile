@@ -1,0 +1,57 @@
+# Two commands matter to a newcomer: `make run` (install, then the demo) and `make test` (install, then the tests).
+# Everything lives in a virtual environment inside the checkout; versions are exact (constraints.txt).
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# torch by its exact pin and first: a range would let pip resolve to the newest build.
+TORCH := $(shell grep '^torch==' constraints.txt)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: run demo test lint types imports check bench clean
+
+run: $(VENV)/.installed
+	$(BIN)/nearmiss run examples/demo.toml --out runs/demo
+
+demo: run
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+imports: $(VENV)/.installed-dev
+	$(BIN)/lint-imports
+
+# Tests come last, so that the output closes with pytest's own line.
+check: lint types imports test
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.selection
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "nearmiss needs Python 3.11 or newer; name one with: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^pip==' constraints.txt)"
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
+	@echo "Installing into $(VENV) (a few minutes the first time)"
+	$(PIP) $(TORCH)
+	$(PIP) -e '.[transformers,plots]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.created pyproject.toml constraints.txt
+	@echo "Installing into $(VENV) with what the tests need (a few minutes the first time)"
+	$(PIP) $(TORCH)
+	$(PIP) -e '.[all]' --group dev
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) .ci/venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
