@@ -1,0 +1,1 @@
+"""What to label next: arrays in, indices out; one module per family."""

@@ -1,0 +1,1 @@
+"""What the results say: learning curves, paired comparisons with random."""

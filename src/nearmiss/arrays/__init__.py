@@ -1,0 +1,1 @@
+"""Distances, divergences and nearest neighbours: arrays in, arrays out; knows nothing of text or models."""

@@ -1,0 +1,1 @@
+"""One round, then many: state, annotators, the initial set, measures, and the loop itself."""

@@ -1,0 +1,1 @@
+"""Texts, the files they come from, and the named datasets."""

@@ -114,7 +114,7 @@ class Corpus:
             return
         if self.labels.shape != (len(self.texts),):
             raise InvalidData(f"{self.name}: {len(self.texts)} texts but labels of shape {self.labels.shape}")
-        if len(self.labels) and not (0 <= self.labels.min() and self.labels.max() < len(self.label_names)):
+        if len(self.labels) and (self.labels.min() < 0 or self.labels.max() >= len(self.label_names)):
             raise InvalidData(
                 f"{self.name}: label ids run from {self.labels.min()} to {self.labels.max()}, "
                 f"but there are {len(self.label_names)} label names; ids must be 0 to {len(self.label_names) - 1}"
@@ -137,7 +137,9 @@ class Corpus:
             The corpus has no labels.
         """
         if self.labels is None:
-            raise InvalidData(f"{self.name} has no labels; a simulation needs them (name the column with --label-column)")
+            raise InvalidData(
+                f"{self.name} has no labels; a simulation needs them (name the column with --label-column)"
+            )
         return self.labels
 
     def take(self, indices: Sequence[int] | LabelArray) -> Corpus:
@@ -160,9 +162,12 @@ class Splits:
         For classifiers that stop early; None where the dataset has none.
     ood
         Out-of-domain test sets by name (paper Table 2).
+    notes
+        Sentences a reader of results must know: a capped pool, a guessed column, a smaller pool than the paper's.
     """
 
     pool: Corpus
     test: Corpus
     validation: Corpus | None = None
     ood: tuple[Corpus, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)

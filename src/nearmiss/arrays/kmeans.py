@@ -1,0 +1,257 @@
+"""Lloyd's k-means, and the distinct rows that stand nearest to a set of centres."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from nearmiss.arrays.distances import squared_norms
+from nearmiss.arrays.neighbors import nearest_neighbors
+from nearmiss.arrays.seeding import (
+    Float64Array,
+    IndexArray,
+    ProductPoints,
+    Rows,
+    as_rows,
+    dense_rows,
+    inner_products,
+    kmeans_plus_plus,
+    product_blocks,
+)
+from nearmiss.arrays.tensors import Matrix, is_sparse, to_numpy
+from nearmiss.errors import InvalidArray, InvalidInput
+
+__all__ = ["KMeans", "NearestRows", "kmeans", "nearest_distinct"]
+
+#: Rows looked up per centre at first; collisions seldom go deeper.
+FIRST_DEPTH = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KMeans:
+    """A partition of n rows into k clusters.
+
+    Attributes
+    ----------
+    centers
+        Cluster means, shape (k, d), in the precision of the rows.
+    assignments
+        The cluster of each row, shape (n,): that of the nearest centre, the lowest id among equals.
+    squared_distances
+        Of each row to its centre, shape (n,).
+    inertia
+        Their sum, weighted where weights were given.
+    iterations
+        Updates of the centres made.
+    """
+
+    centers: npt.NDArray[np.floating]
+    assignments: IndexArray
+    squared_distances: Float64Array
+    inertia: float
+    iterations: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NearestRows:
+    """One row for each of k centres, no row twice.
+
+    Attributes
+    ----------
+    indices
+        Row of each centre, shape (k,).
+    distances
+        Euclidean distance from each centre to its row, shape (k,).
+    """
+
+    indices: IndexArray
+    distances: Float64Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Assignment:
+    clusters: IndexArray
+    squared_distances: Float64Array
+
+
+def kmeans(
+    X: Matrix,
+    n_clusters: int,
+    rng: np.random.Generator,
+    iterations: int = 10,
+    init: Literal["k-means++", "random"] = "k-means++",
+    weights: Float64Array | None = None,
+) -> KMeans:
+    """Partition the rows of X by Lloyd's algorithm from one start, stopping early once no row changes its cluster.
+
+    Centres start at distinct rows, chosen by `kmeans_plus_plus` or uniformly. A cluster that ends a step empty (or
+    without weight) is moved to the row farthest from its own centre; several go to the farthest, second farthest and
+    so on, the lowest index first among equals.
+
+    Parameters
+    ----------
+    X
+        Dense (any device) or CSR, shape (n, d).
+    weights
+        How much each row counts in the means, shape (n,), at least 0 and not all 0; the start ignores them.
+
+    Raises
+    ------
+    InvalidInput
+        n_clusters is not between 1 and n, or iterations is negative.
+    InvalidArray
+        X holds NaN or infinity, or weights do not fit.
+
+    Examples
+    --------
+    >>> X = np.array([[0.0], [1.0], [10.0], [11.0]])
+    >>> np.sort(kmeans(X, 2, np.random.default_rng(0)).centers.ravel())
+    array([ 0.5, 10.5])
+    """
+    points = ProductPoints(X)
+    rows = points.factors[0]
+    n = points.size
+    if not 1 <= n_clusters <= n:
+        raise InvalidInput(f"asked for {n_clusters} clusters of {n} rows; ask for 1 to {n}")
+    if iterations < 0:
+        raise InvalidInput(f"iterations is {iterations}; pass 0 or more")
+    mass = np.ones(n) if weights is None else _checked_weights(weights, n)
+    if init == "k-means++":
+        starts = kmeans_plus_plus(points, n_clusters, rng).indices
+    else:
+        starts = rng.choice(n, size=n_clusters, replace=False)
+    centers = dense_rows(rows, starts)
+    assignment = _assign(rows, points.squared_norms, centers)
+    done = 0
+    while done < iterations:
+        centers = _update(rows, assignment, mass, n_clusters)
+        before, assignment = assignment, _assign(rows, points.squared_norms, centers)
+        done += 1
+        if np.array_equal(before.clusters, assignment.clusters):
+            break
+    return KMeans(
+        centers=centers.cpu().numpy(),
+        assignments=assignment.clusters,
+        squared_distances=assignment.squared_distances,
+        inertia=float(mass @ assignment.squared_distances),
+        iterations=done,
+    )
+
+
+def _checked_weights(weights: Float64Array, n: int) -> Float64Array:
+    mass = np.asarray(weights, dtype=np.float64)
+    if mass.shape != (n,) or not np.isfinite(mass).all() or mass.min() < 0 or mass.max() == 0:
+        raise InvalidArray(f"weights have shape {mass.shape}; pass {n} finite numbers, at least 0 and not all 0")
+    return mass
+
+
+def _assign(rows: Rows, lengths: Float64Array, centers: Tensor) -> _Assignment:
+    """Find the nearest centre of every row by matrix products, a block of rows at a time."""
+    center_lengths = squared_norms(centers).to(centers.dtype)
+    scaled = centers * -2
+    clusters = np.empty(len(lengths), dtype=np.int64)
+    squared = np.empty(len(lengths))
+    for block in product_blocks(rows, len(centers)):
+        products = inner_products(rows[block], scaled)
+        products += center_lengths
+        nearest = products.min(dim=1)
+        clusters[block] = nearest.indices.cpu().numpy()
+        squared[block] = to_numpy(nearest.values)
+    return _Assignment(clusters, np.maximum(squared + lengths, 0.0))
+
+
+def _update(rows: Rows, assignment: _Assignment, mass: Float64Array, n_clusters: int) -> Tensor:
+    """Move every centre to the mean of its rows, and the empty ones to the rows farthest from their own centres."""
+    totals = np.bincount(assignment.clusters, weights=mass, minlength=n_clusters)
+    sums = _cluster_sums(rows, assignment.clusters, mass, n_clusters)
+    centers = sums / torch.from_numpy(np.where(totals > 0, totals, 1.0)).to(sums)[:, None]
+    empty = np.flatnonzero(totals == 0)
+    if len(empty):
+        farthest = np.argsort(-assignment.squared_distances, kind="stable")[: len(empty)]
+        centers[torch.from_numpy(empty).to(centers.device)] = dense_rows(rows, farthest)
+    return centers
+
+
+def _cluster_sums(rows: Rows, clusters: IndexArray, mass: Float64Array, n_clusters: int) -> Tensor:
+    """Sum the rows of each cluster, always in the same order: atomic additions would differ from run to run."""
+    if isinstance(rows, Tensor) and rows.device.type != "cpu":
+        members = torch.from_numpy(clusters).to(rows.device)
+        weights = torch.from_numpy(mass).to(rows)
+        sums = rows.new_zeros(n_clusters, rows.shape[1])
+        for block in product_blocks(rows, n_clusters):
+            indicator = rows.new_zeros(block.stop - block.start, n_clusters)
+            indicator.scatter_(1, members[block, None], weights[block, None])
+            sums += indicator.T @ rows[block]
+        return sums
+    n = len(clusters)
+    dense = rows.numpy() if isinstance(rows, Tensor) else rows
+    indicator_matrix = sparse.csr_array((mass.astype(dense.dtype), (clusters, np.arange(n))), shape=(n_clusters, n))
+    product = indicator_matrix @ dense
+    return torch.from_numpy(product.toarray() if is_sparse(product) else product)
+
+
+def nearest_distinct(X: Matrix, centers: npt.NDArray[np.floating]) -> NearestRows:
+    """Give each centre a row of X of its own, near it.
+
+    The rule: go through all pairs of centre and row in order of distance (among equals the lower centre, then the
+    lower row, first) and join a pair where neither is taken yet. A centre whose nearest row went to a closer centre
+    thus gets the nearest of those left.
+
+    Raises
+    ------
+    InvalidInput
+        There are more centres than rows.
+
+    Examples
+    --------
+    Both centres are nearest to row 1; the closer one gets it.
+
+    >>> near = nearest_distinct(np.array([[0.0], [5.0], [9.0]]), np.array([[4.0], [5.5]]))
+    >>> near.indices, near.distances
+    (array([0, 1]), array([4. , 0.5]))
+    """
+    rows = as_rows(X, "features")
+    n, k = int(rows.shape[0]), len(centers)
+    if k > n:
+        raise InvalidInput(f"{k} centres cannot have a row each of {n}; ask for at most {n}")
+    result = NearestRows(np.full(k, -1, dtype=np.int64), np.full(k, np.nan))
+    free = np.arange(n)
+    depth = FIRST_DEPTH
+    while len(waiting := np.flatnonzero(result.indices < 0)):
+        queries: Matrix = centers[waiting]
+        if isinstance(rows, Tensor):
+            queries = torch.from_numpy(np.ascontiguousarray(queries)).to(rows)
+            near = nearest_neighbors(queries, rows if len(free) == n else rows[free], min(depth, len(free)))
+        else:
+            near = nearest_neighbors(sparse.csr_array(queries), rows[free], min(depth, len(free)))
+        _join(waiting, free[near.indices], near.distances, result)
+        free = np.setdiff1d(free, result.indices)
+        # Each pass serves at least `depth` centres, so doubling it keeps the passes few even if all rows are equal.
+        depth *= 2
+    return result
+
+
+def _join(centers: IndexArray, rows: IndexArray, distances: Float64Array, result: NearestRows) -> None:
+    """Join centres and listed rows in order of distance, until a centre has come to the end of its list."""
+    taken: set[int] = set()
+    heap = [(float(distances[i, 0]), int(center), int(rows[i, 0]), i, 0) for i, center in enumerate(centers)]
+    heapq.heapify(heap)
+    while heap:
+        distance, center, row, i, position = heapq.heappop(heap)
+        if row not in taken:
+            taken.add(row)
+            result.indices[center] = row
+            result.distances[center] = distance
+        elif position + 1 < rows.shape[1]:
+            following = position + 1
+            entry = (float(distances[i, following]), center, int(rows[i, following]), i, following)
+            heapq.heappush(heap, entry)
+        else:
+            return

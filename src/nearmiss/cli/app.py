@@ -1,0 +1,49 @@
+"""The commands of ``nearmiss`` and nothing else; each one's body lives in its own module.
+
+Only typer is imported up here: ``nearmiss --help`` must answer at once, so torch waits until a command needs it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nearmiss._version import __version__
+from nearmiss.cli import catalog, run, select
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="nearmiss",
+    help="Label text with as few labels as possible: active learning, from one-shot selection to whole experiments.",
+    epilog="Example: nearmiss run --dataset banking77 --strategy random --strategy diverse-margin --classifier tfidf",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nearmiss {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Label text with as few labels as possible: active learning, from one-shot selection to whole experiments."""
+
+
+app.command("run", epilog="Example: nearmiss run examples/demo.toml --out runs/demo")(run.run)
+app.command(
+    "select",
+    epilog="Example: nearmiss select pool.csv labelled.csv --strategy diverse-margin -n 50 --out next.csv",
+)(select.select)
+app.command("strategies", epilog="Example: nearmiss strategies cal")(catalog.strategies)
+app.command("datasets", epilog="Example: nearmiss datasets dbpedia --data-dir ~/datasets")(catalog.datasets)

@@ -1,0 +1,128 @@
+"""The live display of an experiment: which run, which round, labels and accuracy so far, time left."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn as TimeLeftColumn
+
+from nearmiss.experiment.events import (
+    Event,
+    Preparing,
+    RoundFinished,
+    RunFailed,
+    RunFinished,
+    RunSkipped,
+    RunStarted,
+)
+from nearmiss.experiment.records import RunKey
+from nearmiss.experiment.spec import ExperimentSpec
+
+__all__ = ["ExperimentDisplay"]
+
+
+class ExperimentDisplay:
+    """Show an experiment's events: bars on a terminal, one line per finished run elsewhere.
+
+    Rounds are the unit of the overall bar, because they cost about the same; the time left follows from them.
+    """
+
+    def __init__(self, spec: ExperimentSpec, console: Console) -> None:
+        self._console = console
+        self._n_runs = len(spec.keys())
+        self._runs_done = 0
+        self._reused = 0
+        self._rounds_per_run: int | None = None
+        self._tasks: dict[RunKey, TaskID] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[status]}", markup=False),
+            TimeElapsedColumn(),
+            TimeLeftColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._overall = self._progress.add_task("preparing", total=None, status="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+        if self._reused:
+            self._console.print(f"{self._reused} of {self._n_runs} runs were finished before and are reused")
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        match event:
+            case Preparing(message, fraction):
+                self._prepare(message, fraction)
+            case RunStarted(key, rounds_done, rounds_total):
+                self._start(key, rounds_done, rounds_total)
+            case RoundFinished(key, _, n_labeled, accuracy, rounds_total):
+                self._count_rounds(rounds_total)
+                task = self._task(key, rounds_total)
+                self._progress.update(task, advance=1, status=f"{n_labeled} labels, accuracy {accuracy:.1%}")
+                self._progress.advance(self._overall)
+            case RunFinished(key, rounds_total, accuracy, reused):
+                self._finish(key, rounds_total, accuracy, reused)
+            case RunSkipped(key, reason):
+                self._drop(key, f"skipped {key.strategy}, seed {key.seed}: {reason}")
+            case RunFailed(key, reason):
+                self._drop(key, f"FAILED {key.strategy}, seed {key.seed}: {reason}")
+
+    def _prepare(self, message: str, fraction: float | None) -> None:
+        if fraction is None:
+            self._progress.update(self._overall, description=message, total=None, completed=0)
+        else:
+            self._progress.update(self._overall, description=message, total=100, completed=round(100 * fraction))
+        if not self._console.is_terminal and fraction in (None, 0.0):
+            self._console.print(message, markup=False)
+
+    def _count_rounds(self, rounds_total: int) -> None:
+        """Turn the overall bar from preparation to rounds, once the number of rounds is known."""
+        if self._rounds_per_run is None:
+            self._rounds_per_run = rounds_total
+            self._progress.reset(
+                self._overall,
+                total=self._n_runs * rounds_total,
+                completed=self._runs_done * rounds_total,
+                description="all runs",
+                status="",
+            )
+
+    def _task(self, key: RunKey, rounds_total: int) -> TaskID:
+        if key not in self._tasks:
+            self._tasks[key] = self._progress.add_task(
+                f"{key.strategy}, seed {key.seed}", total=rounds_total, status=""
+            )
+        return self._tasks[key]
+
+    def _start(self, key: RunKey, rounds_done: int, rounds_total: int) -> None:
+        self._count_rounds(rounds_total)
+        self._progress.update(self._task(key, rounds_total), completed=rounds_done)
+        self._progress.advance(self._overall, rounds_done)
+
+    def _finish(self, key: RunKey, rounds_total: int, accuracy: float, reused: bool) -> None:
+        if reused:
+            self._reused += 1
+            self._count_rounds(rounds_total)
+            self._progress.advance(self._overall, rounds_total)
+            self._runs_done += 1
+            return
+        self._drop(key, f"{key.strategy}, seed {key.seed}: accuracy {accuracy:.1%}")
+
+    def _drop(self, key: RunKey, line: str) -> None:
+        self._runs_done += 1
+        if key in self._tasks:
+            self._progress.remove_task(self._tasks.pop(key))
+        self._progress.update(self._overall, status=f"{self._runs_done} of {self._n_runs} runs done")
+        self._console.print(line, markup=False, highlight=False)

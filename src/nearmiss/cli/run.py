@@ -1,0 +1,112 @@
+"""``nearmiss run``: an experiment from a spec file, from flags, or from both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from nearmiss.experiment.spec import ExperimentSpec, Option
+
+__all__ = ["run"]
+
+
+def run(
+    spec: Annotated[Path | None, typer.Argument(help="A spec in TOML; the flags below change it.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="A dataset's name (`nearmiss datasets`) or path.")] = None,
+    strategy: Annotated[
+        list[str] | None, typer.Option("--strategy", "-s", help="A strategy, such as cal or cal:k=5. Repeatable.")
+    ] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="A seed. Repeatable.")] = None,
+    initial: Annotated[str | None, typer.Option(help="Labels to start from: a count, or a share such as 1%.")] = None,
+    initial_method: Annotated[
+        str | None, typer.Option(help="How they are drawn: stratified, random, or a cold-start strategy.")
+    ] = None,
+    batch: Annotated[str | None, typer.Option(help="Labels a round: a count or a share.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Labels in all: a count or a share.")] = None,
+    classifier: Annotated[str | None, typer.Option(help="tuned, frozen or tfidf.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="A classifier option, such as max-length=64. Repeatable.")
+    ] = None,
+    max_pool: Annotated[int | None, typer.Option(help="Use at most this many pool texts.")] = None,
+    max_test: Annotated[int | None, typer.Option(help="Use at most this many test texts.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where results go [default: runs/NAME].")] = None,
+    workers: Annotated[int | None, typer.Option(help="Runs at once [default: one per core].")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(envvar="NEARMISS_DATA_DIR", help="Folder that holds datasets as folders.")
+    ] = None,
+) -> None:
+    """Simulate active learning: every strategy with every seed, then a table and a report.
+
+    Interrupt it at any time; the same command goes on where it stopped, and what is finished is reused.
+    """
+    from rich.console import Console
+
+    from nearmiss.cli.progress import ExperimentDisplay
+    from nearmiss.experiment.report import summary_table, verdict_sentences, write_report
+    from nearmiss.experiment.runner import run_experiment
+
+    changes = {
+        "dataset": dataset,
+        "strategies": None if strategy is None else tuple(strategy),
+        "seeds": None if seed is None else tuple(seed),
+        "initial": initial,
+        "initial_method": initial_method,
+        "batch": batch,
+        "budget": budget,
+        "max_pool": max_pool,
+        "max_test": max_test,
+    }
+    wanted = _spec(spec, {k: v for k, v in changes.items() if v is not None}, classifier, option or [])
+    directory = out if out is not None else Path("runs") / wanted.name
+    console = Console()
+    try:
+        with ExperimentDisplay(wanted, console) as display:
+            result = run_experiment(wanted, directory, workers=workers, on_event=display, data_dir=data_dir)
+    except KeyboardInterrupt:
+        typer.echo("\nnearmiss: stopped; finished rounds are saved, the same command goes on from there", err=True)
+        raise typer.Exit(130) from None
+    console.print(summary_table(result))
+    for sentence in (*verdict_sentences(result), *result.notes):
+        console.print(sentence, markup=False, highlight=False)
+    paths = write_report(result, directory)
+    console.print(f"report: {paths.html}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _spec(
+    path: Path | None, changes: dict[str, object], classifier: str | None, options: list[str]
+) -> ExperimentSpec:
+    from nearmiss.errors import InvalidInput
+    from nearmiss.experiment.spec import ClassifierChoice, ExperimentSpec
+
+    if path is not None:
+        spec = ExperimentSpec.read(path).replace(**changes)
+    elif "dataset" in changes and "strategies" in changes:
+        name = str(changes["dataset"]).replace("/", "-").strip("-.") or "experiment"
+        spec = ExperimentSpec(dataset="unset", strategies=("random",), name=name).replace(**changes)
+    else:
+        raise InvalidInput("nothing to run: name a spec file, or both --dataset and --strategy (see nearmiss run --help)")
+    if classifier is not None:
+        spec = spec.replace(classifier=classifier)
+    if options:
+        given = dict(spec.classifier.options) | dict(_option(text) for text in options)
+        spec = spec.replace(classifier=ClassifierChoice(spec.classifier.name, given))
+    return spec
+
+
+def _option(text: str) -> tuple[str, Option]:
+    """Read ``max-length=64`` with the value typed as TOML types it, and as text where TOML would not have it."""
+    import tomllib
+
+    from nearmiss.errors import InvalidInput
+
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InvalidInput(f"--option {text!r}: expected KEY=VALUE, such as --option max-length=64")
+    try:
+        typed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        typed = value
+    return key.replace("-", "_"), typed if isinstance(typed, str | int | float | bool) else value

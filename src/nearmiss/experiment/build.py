@@ -1,0 +1,224 @@
+"""From names to objects: what a spec says, as the parts the loop drives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+
+from nearmiss.acquisition.base import IndexArray, Signal, Signals, Strategy
+from nearmiss.acquisition.registry import make_strategy
+from nearmiss.errors import InvalidInput
+from nearmiss.experiment.amounts import Amount
+from nearmiss.experiment.features import label_free_features, resolve_features
+from nearmiss.experiment.journal import RunFacts
+from nearmiss.experiment.records import RunKey
+from nearmiss.experiment.spec import ExperimentSpec
+from nearmiss.experiment.surprisal import SurprisalCache
+from nearmiss.loop.annotators import Oracle
+from nearmiss.loop.initial import cold_start_strategy, initial_set
+from nearmiss.loop.rounds import FeatureSource, Schedule, Simulation, SurprisalSource
+from nearmiss.loop.streams import Streams
+from nearmiss.models.base import PENULTIMATE, Classifier
+from nearmiss.models.registry import make_classifier
+from nearmiss.text.corpus import Corpus, Splits
+from nearmiss.text.datasets import load_dataset
+
+__all__ = ["Bench", "StrategyChoice", "load_bench"]
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyChoice:
+    """A strategy's text, taken apart.
+
+    Attributes
+    ----------
+    strategy
+        What the registry of strategies reads.
+    features
+        The representation named by the option ``features``; None for the classifier's own.
+
+    Examples
+    --------
+    >>> StrategyChoice.parse("cal:k=5,features=tfidf")
+    StrategyChoice(strategy='cal:k=5', features='tfidf')
+    """
+
+    strategy: str
+    features: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> StrategyChoice:
+        """Take the option ``features`` out of a strategy's text."""
+        name, _, options = text.partition(":")
+        features: str | None = None
+        others: list[str] = []
+        for option in options.split(","):
+            key, equals, value = option.partition("=")
+            if key.strip() == "features" and equals:
+                features = value.strip()
+            elif option:
+                others.append(option)
+        return cls(name + (":" + ",".join(others) if others else ""), features)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """All that the runs of one experiment share.
+
+    Attributes
+    ----------
+    spec
+        What was asked for.
+    splits
+        The data, caps applied.
+    schedule
+        Labels at the start, a round, and in all, counted.
+    classifier
+        Trained afresh in every round.
+    facts
+        What each run's journal says it stands on.
+    surprisal
+        The masked language model's vectors, on disk.
+    """
+
+    spec: ExperimentSpec
+    splits: Splits
+    schedule: Schedule
+    classifier: Classifier
+    facts: RunFacts
+    surprisal: SurprisalCache
+
+    @property
+    def pool(self) -> Corpus:
+        """The pool."""
+        return self.splits.pool
+
+    @property
+    def corpora(self) -> tuple[Corpus, ...]:
+        """All texts that will be asked about, the pool first."""
+        return (self.splits.pool, self.splits.test, *self.splits.ood)
+
+    def facts_of(self, key: RunKey) -> RunFacts:
+        """Give the facts of a run, with what its reader must know beside the data's notes."""
+        notes = self.facts.notes
+        if self.reads_surprisal(key):
+            notes += self.surprisal.notes()
+        return replace(self.facts, notes=notes)
+
+    def strategy(self, key: RunKey) -> Strategy:
+        """Make the strategy of a run."""
+        return make_strategy(StrategyChoice.parse(key.strategy).strategy)
+
+    def features(self, key: RunKey) -> str | FeatureSource:
+        """Find the representation in which a run's strategy measures distances."""
+        named = StrategyChoice.parse(key.strategy).features
+        return PENULTIMATE if named is None else resolve_features(named, self.classifier, self.spec.classifier)
+
+    def reads_surprisal(self, key: RunKey) -> bool:
+        """Say whether a run needs a masked language model."""
+        return _reads_surprisal(self.strategy(key))
+
+    def starts_from_surprisal(self) -> bool:
+        """Say whether every run's initial set needs a masked language model."""
+        strategy = cold_start_strategy(self.spec.initial_method)
+        return strategy is not None and _reads_surprisal(strategy)
+
+    def simulation(self, key: RunKey) -> Simulation:
+        """Put a run's parts together."""
+        surprisal = self.surprisal.source(key.seed)
+        return Simulation(
+            pool=self.pool.texts,
+            test=self.splits.test,
+            classifier=self.classifier,
+            strategy=self.strategy(key),
+            annotator=Oracle(self.pool.gold()),
+            initial=partial(self._initial, surprisal),
+            schedule=self.schedule,
+            streams=Streams(self.spec.dataset, key.strategy, key.seed),
+            features=self.features(key),
+            surprisal=surprisal,
+            ood=self.splits.ood,
+        )
+
+    def check(self, keys: Sequence[RunKey]) -> None:
+        """Refuse early what would fail in every run: a strategy, a representation or an initial set not to be had."""
+        for key in keys:
+            self.strategy(key)
+            self.features(key)
+        if cold_start_strategy(self.spec.initial_method) is None:
+            self._initial(self.surprisal.source(0), np.random.default_rng(0))
+
+    def _initial(self, surprisal: SurprisalSource, rng: np.random.Generator) -> IndexArray:
+        method = self.spec.initial_method
+        strategy = cold_start_strategy(method)
+        signals = Signals()
+        if strategy is not None:
+            texts, needs = self.pool.texts, strategy.needs.pool | strategy.needs.labeled
+            signals = Signals(
+                features=label_free_features(self.spec.classifier)(texts) if Signal.FEATURES in needs else None,
+                surprisal=surprisal(texts, rng) if Signal.SURPRISAL in needs else None,
+            )
+        return initial_set(
+            method,
+            self.schedule.initial,
+            pool_size=len(self.pool),
+            rng=rng,
+            labels=self.pool.gold(),
+            label_names=self.pool.label_names,
+            signals=signals,
+        )
+
+
+def load_bench(spec: ExperimentSpec, out: Path, data_dir: Path | None) -> Bench:
+    """Load the data and make the classifier that a spec names.
+
+    Raises
+    ------
+    UnknownName, InvalidInput
+        A name or option that is not to be had, or a budget that exceeds the pool.
+    InvalidData, ModelUnavailable, MissingExtra
+        The data or the model cannot be loaded.
+
+    Examples
+    --------
+    >>> spec = ExperimentSpec("dbpedia-6k", ("random",), initial="1%", batch="2%", budget="15%", classifier="tfidf")
+    >>> load_bench(spec, Path("unused"), None).schedule
+    Schedule(initial=60, batch=120, budget=900)
+    """
+    classifier = make_classifier(spec.classifier.name, spec.classifier.options)
+    splits = load_dataset(spec.dataset, data_dir, max_pool=spec.max_pool, max_test=spec.max_test)
+    facts = RunFacts(_digest(splits), len(splits.pool), len(splits.test), splits.notes)
+    return Bench(
+        spec=spec,
+        splits=splits,
+        schedule=_schedule(spec, len(splits.pool)),
+        classifier=classifier,
+        facts=facts,
+        surprisal=SurprisalCache(out / "surprisal", spec, splits.pool.texts),
+    )
+
+
+def _schedule(spec: ExperimentSpec, pool_size: int) -> Schedule:
+    initial, batch, budget = (
+        Amount.parse(name, getattr(spec, name)).resolve(pool_size) for name in ("initial", "batch", "budget")
+    )
+    if budget > pool_size:
+        raise InvalidInput(f"budget = {budget} labels, but the pool has only {pool_size} texts; lower the budget")
+    return Schedule(initial, batch, budget)
+
+
+def _reads_surprisal(strategy: Strategy) -> bool:
+    return Signal.SURPRISAL in strategy.needs.pool | strategy.needs.labeled
+
+
+def _digest(splits: Splits) -> str:
+    content = blake2b(digest_size=16)
+    for corpus in (splits.pool, splits.test, *splits.ood):
+        content.update("\n".join((*corpus.texts.digests, *corpus.label_names)).encode("utf-8", "surrogatepass"))
+        content.update(corpus.gold().astype("<i8").tobytes())
+    return content.hexdigest()

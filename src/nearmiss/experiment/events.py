@@ -1,0 +1,115 @@
+"""What happens while an experiment runs, as values: a live display shows them, a log writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nearmiss.experiment.records import RunKey
+
+__all__ = [
+    "Event",
+    "EventListener",
+    "Preparing",
+    "RoundFinished",
+    "RunFailed",
+    "RunFinished",
+    "RunSkipped",
+    "RunStarted",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Preparing:
+    """Work that all runs share is under way.
+
+    Attributes
+    ----------
+    message
+        What is being done.
+    fraction
+        How much of it is done, 0 to 1; None where nobody knows.
+    """
+
+    message: str
+    fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A worker took up a run.
+
+    Attributes
+    ----------
+    key
+        Which run.
+    rounds_done, rounds_total
+        Rounds found in its journal, and rounds in all.
+    """
+
+    key: RunKey
+    rounds_done: int
+    rounds_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoundFinished:
+    """A round is trained, scored and in the journal.
+
+    Attributes
+    ----------
+    key
+        Which run.
+    round
+        Which round, from 0.
+    n_labeled, accuracy
+        Labels so far, and test accuracy with them.
+    rounds_total
+        Rounds of this run in all.
+    """
+
+    key: RunKey
+    round: int
+    n_labeled: int
+    accuracy: float
+    rounds_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """A run is complete.
+
+    Attributes
+    ----------
+    key
+        Which run.
+    rounds_total, accuracy
+        Its rounds and its last test accuracy.
+    reused
+        Whether it was finished before this call.
+    """
+
+    key: RunKey
+    rounds_total: int
+    accuracy: float
+    reused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunSkipped:
+    """A run cannot be done here, and the reason says why; the others go on."""
+
+    key: RunKey
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunFailed:
+    """A run broke off, and the reason says why; the others go on."""
+
+    key: RunKey
+    reason: str
+
+
+Event = Preparing | RunStarted | RoundFinished | RunFinished | RunSkipped | RunFailed
+EventListener = Callable[[Event], None]

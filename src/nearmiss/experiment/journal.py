@@ -1,0 +1,274 @@
+"""The diary of one run: append-only, safe against being killed at any moment, finished by a marker written last.
+
+::
+
+    runs/cal-0-1f3a5c7e9b2d/
+        run.json        which data the run stands on; a resumed run must find the same
+        rounds.jsonl    one round a line: what must be identical to the bit however often the run was interrupted
+        timings.jsonl   what each round cost; written before its round, so that every round has its timing
+        done.json       the marker: without it the run is unfinished
+        lock            held while a process writes here
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from nearmiss.errors import InvalidData, RunConflict
+from nearmiss.experiment.records import RoundRecord, RoundTiming, RunKey, RunResult
+from nearmiss.experiment.spec import ExperimentSpec
+
+__all__ = ["FinishedRun", "RunFacts", "RunJournal", "read_finished", "run_directory", "write_atomically"]
+
+#: A worker whose parent was killed needs a moment to notice and let go of its run.
+_LOCK_PATIENCE_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What a run stands on.
+
+    Attributes
+    ----------
+    data_digest
+        Hash of the texts and labels used.
+    pool_size, test_size
+        Rows used.
+    notes
+        Sentences a reader of the results must know.
+    """
+
+    data_digest: str
+    pool_size: int
+    test_size: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """A complete run as read from disk."""
+
+    result: RunResult
+    facts: RunFacts
+
+
+def run_directory(out: Path, spec: ExperimentSpec, key: RunKey) -> Path:
+    """Name the directory of a run: readable first, then the hash of all that defines its results.
+
+    Examples
+    --------
+    >>> spec = ExperimentSpec("imdb", ("cal:k=5",))
+    >>> run_directory(Path("out"), spec, RunKey("cal:k=5", 3)).name.rpartition("-")[0]
+    'cal-k-5-3'
+    """
+    slug = re.sub(r"[^a-z0-9]+", "-", key.strategy.lower()).strip("-")[:60]
+    return out / "runs" / f"{slug}-{key.seed}-{spec.run_hash(key)}"
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file that is either whole or not there, and on the disk when this returns."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    _sync_directory(path.parent)
+
+
+def read_finished(directory: Path, key: RunKey) -> FinishedRun | None:
+    """Read a run that is done, or give None for one that is not.
+
+    Raises
+    ------
+    InvalidData
+        The run is marked as done, yet its files do not say so.
+    """
+    marker = _read_json(directory / "done.json")
+    if marker is None:
+        return None
+    facts = _read_facts(directory)
+    rounds = _read_rounds(directory / "rounds.jsonl").rounds
+    if facts is None or len(rounds) != marker["rounds"]:
+        raise InvalidData(f"{directory} is marked as done but holds {len(rounds)} rounds; delete it to run it again")
+    timings = _read_timings(directory / "timings.jsonl", len(rounds))
+    return FinishedRun(RunResult(key, rounds, timings), facts)
+
+
+class RunJournal:
+    """One run's directory, open for writing by one process.
+
+    Use it as a context manager: entering takes the lock and drops a torn last line, leaving lets go.
+
+    Raises
+    ------
+    RunConflict
+        Another process is writing this run, or the run was begun on other data.
+    InvalidData
+        The journal is damaged elsewhere than at its end.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> facts = RunFacts("d1", pool_size=10, test_size=5)
+    >>> with tempfile.TemporaryDirectory() as name, RunJournal(Path(name) / "run", facts) as journal:
+    ...     journal.append(RoundRecord(0, 2, (4, 1), 0.5, 0.5, 0.7, 0.1), RoundTiming(0, 0.0, 0.0, 1.0, 0.1, 0))
+    ...     journal.finish()
+    ...     journal.rounds[0].acquired
+    (4, 1)
+    """
+
+    def __init__(self, directory: Path, facts: RunFacts) -> None:
+        self.directory = directory
+        self._facts = facts
+        self._rounds: list[RoundRecord] = []
+        self._lock: BinaryIO | None = None
+
+    @property
+    def rounds(self) -> tuple[RoundRecord, ...]:
+        """Rounds finished so far."""
+        return tuple(self._rounds)
+
+    def __enter__(self) -> Self:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._lock = _take_lock(self.directory / "lock")
+        try:
+            self._open()
+        except BaseException:
+            self._lock.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._lock is not None:
+            self._lock.close()
+
+    def append(self, record: RoundRecord, timing: RoundTiming) -> None:
+        """Commit a round: when this returns, no crash can take it back."""
+        _append_line(self.directory / "timings.jsonl", asdict(timing))
+        _append_line(self.directory / "rounds.jsonl", asdict(record))
+        self._rounds.append(record)
+
+    def finish(self) -> None:
+        """Mark the run as done."""
+        write_atomically(self.directory / "done.json", _canonical({"rounds": len(self._rounds)}))
+
+    def _open(self) -> None:
+        begun = _read_facts(self.directory)
+        if begun is not None and begun.data_digest != self._facts.data_digest:
+            raise RunConflict(
+                f"{self.directory} was begun on other data ({begun.pool_size} pool and {begun.test_size} test texts, "
+                f"now {self._facts.pool_size} and {self._facts.test_size}); choose another --out, or delete it"
+            )
+        write_atomically(self.directory / "run.json", _canonical(asdict(self._facts)))
+        rounds_path, timings_path = self.directory / "rounds.jsonl", self.directory / "timings.jsonl"
+        read = _read_rounds(rounds_path)
+        self._rounds = list(read.rounds)
+        if rounds_path.exists():
+            os.truncate(rounds_path, read.length)
+        timings = b"".join(_canonical(asdict(timing)) for timing in _read_timings(timings_path, len(self._rounds)))
+        write_atomically(timings_path, timings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rounds:
+    rounds: tuple[RoundRecord, ...]
+    length: int  # bytes of the file that hold them
+
+
+def _read_rounds(path: Path) -> _Rounds:
+    rounds: list[RoundRecord] = []
+    length = 0
+    lines = _lines(path)
+    for number, line in enumerate(lines):
+        values = _decode(line)
+        if values is None or values.get("round") != number:
+            if number == len(lines) - 1 and values is None:
+                break  # torn: the process died while writing it
+            raise InvalidData(f"{path}, line {number + 1} is damaged; delete {path.parent} to run it again")
+        rounds.append(RoundRecord(**values | {"acquired": tuple(values["acquired"])}))
+        length += len(line)
+    return _Rounds(tuple(rounds), length)
+
+
+def _read_timings(path: Path, n_rounds: int) -> tuple[RoundTiming, ...]:
+    """Give one timing per round; a timing that was lost counts as nothing, for it decides nothing."""
+    known = {n: RoundTiming(n, 0.0, 0.0, 0.0, 0.0, 0) for n in range(n_rounds)}
+    for line in _lines(path):
+        values = _decode(line)
+        if values is not None and values.get("round") in known:
+            known[values["round"]] = RoundTiming(**values)
+    return tuple(known.values())
+
+
+def _lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines(keepends=True) if path.exists() else []
+
+
+def _decode(line: bytes) -> dict[str, Any] | None:
+    """Decode a whole line; None when it is torn."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        values = json.loads(line)
+    except ValueError:
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def _canonical(values: Mapping[str, object]) -> bytes:
+    # Floats are written in their shortest form that reads back to the same bits.
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def _append_line(path: Path, values: Mapping[str, object]) -> None:
+    with path.open("ab") as file:
+        file.write(_canonical(values))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    return _decode(path.read_bytes()) if path.exists() else None
+
+
+def _read_facts(directory: Path) -> RunFacts | None:
+    values = _read_json(directory / "run.json")
+    return None if values is None else RunFacts(**values | {"notes": tuple(values["notes"])})
+
+
+def _take_lock(path: Path) -> BinaryIO:
+    """Lock through the kernel, which lets go when the process ends, however it ends: no lock is ever stale."""
+    file = path.open("wb")
+    deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                file.close()
+                raise RunConflict(
+                    f"{path.parent} is being written by another process; wait for it, or choose another --out"
+                ) from None
+            time.sleep(0.1)
+        else:
+            return file
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,210 @@
+"""A frozen pretrained encoder and logistic regression: each text is encoded once, and a round costs milliseconds."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nearmiss.acquisition.base import Signal
+from nearmiss.arrays.distances import normalize_rows
+from nearmiss.errors import InvalidInput
+from nearmiss.models.base import PENULTIMATE, Inference
+from nearmiss.models.checks import Ability, checked_labels
+from nearmiss.models.encoder import EMBEDDED, find_model, load_encoder, resolve_device
+from nearmiss.models.inference import Pooling, Precision, Reading, pooled
+from nearmiss.models.logistic import ClassWeight, LogisticHead, LogisticSettings, log_softmax_rows
+from nearmiss.models.store import ArrayStore, default_cache_dir
+from nearmiss.text.corpus import Texts
+
+__all__ = ["FrozenClassifier", "FrozenVectors"]
+
+FloatMatrix = npt.NDArray[np.floating]
+
+_ABILITY = Ability("frozen", frozenset({Signal.LOG_PROBS, Signal.FEATURES}), (PENULTIMATE, *Pooling))
+
+
+class FrozenVectors:
+    """Pooled vectors of texts by a pretrained encoder, computed once per text and kept on disk.
+
+    The encoder itself is loaded when the first text is met that no earlier run has read.
+
+    Parameters
+    ----------
+    model
+        ``"minilm"``, a local folder, or a Hugging Face name.
+    reading
+        Length and precision.
+    device
+        ``"auto"``, ``"cpu"``, ``"cuda"``.
+    cache_dir
+        Where vectors are kept; None is ``NEARMISS_CACHE_DIR`` or ``~/.cache/nearmiss``.
+
+    Examples
+    --------
+    >>> texts = Texts(("a good film", "a fine movie", "rain in the north"))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     vectors = normalize_rows(FrozenVectors(cache_dir=folder).of(texts, Pooling.MEAN))
+    >>> bool(vectors[0] @ vectors[1] > vectors[0] @ vectors[2])
+    True
+    """
+
+    def __init__(
+        self,
+        model: str = EMBEDDED,
+        reading: Reading | None = None,
+        *,
+        device: str = "auto",
+        cache_dir: str | Path | None = None,
+    ) -> None:
+        self._model = model
+        self._reading = reading or Reading()
+        self._device = device
+        self._directory = default_cache_dir() if cache_dir is None else Path(cache_dir).expanduser()
+        self._stores: dict[Pooling, ArrayStore] = {}
+
+    def of(self, texts: Texts, pooling: Pooling) -> npt.NDArray[np.float32]:
+        """Give one vector per text, shape (n, d), float32, not normalised.
+
+        Raises
+        ------
+        ModelUnavailable
+            The encoder cannot be found or loaded.
+        NearmissError
+            The cache cannot be written.
+        """
+        if not len(texts):
+            return np.empty((0, load_encoder(self._model, self._device).hidden_size), dtype=np.float32)
+        store = self._store(pooling)
+
+        def compute(positions: npt.NDArray[np.int64]) -> Sequence[torch.Tensor]:
+            encoder = load_encoder(self._model, self._device)
+            vectors = pooled(encoder, texts.take(positions), self._reading, [pooling])[pooling]
+            return torch.from_numpy(vectors).unsqueeze(1).unbind()
+
+        store.fill(texts.digests, compute)
+        return store.dense(texts.digests)
+
+    def _store(self, pooling: Pooling) -> ArrayStore:
+        if pooling not in self._stores:
+            files, device = find_model(self._model), resolve_device(self._device)
+            key = self._reading.key(files.fingerprint, device, f"pooled {pooling}")
+            self._stores[pooling] = ArrayStore(self._directory, key)
+        return self._stores[pooling]
+
+
+class FrozenClassifier:
+    """Logistic regression over the vectors of a frozen pretrained encoder.
+
+    Parameters
+    ----------
+    model
+        ``"minilm"`` (embedded), a local folder, or a Hugging Face name.
+    pooling
+        How token states become the vector that is classified.
+    normalize
+        Whether that vector is scaled to norm 1.
+    max_length
+        Texts are cut after this many tokens.
+    precision
+        ``"float32"``, ``"bfloat16"`` or ``"auto"`` (bfloat16 where the processor multiplies it natively).
+    C, class_weight
+        Of the regression: see ``LogisticSettings``.
+    device, cache_dir
+        Where the encoder runs, and where its vectors are kept.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     classifier = FrozenClassifier(cache_dir=folder)
+    ...     classifier.fit(Texts(("a good film", "a bad film")), np.array([1, 0]), n_classes=2, rng=rng)
+    ...     inference = classifier.infer(Texts(("great!",)), {Signal.LOG_PROBS, Signal.FEATURES}, rng=rng)
+    >>> int(inference.log_probs.argmax()), inference.representations["penultimate"].shape
+    (1, (1, 384))
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str = EMBEDDED,
+        pooling: Literal["mean", "cls", "mean-embedding"] = "mean",
+        normalize: bool = True,
+        max_length: int = 128,
+        precision: Precision = "auto",
+        C: float = 10.0,
+        class_weight: ClassWeight = "none",
+        device: str = "auto",
+        cache_dir: str | Path | None = None,
+    ) -> None:
+        try:
+            self._pooling = Pooling(pooling)
+        except ValueError as error:
+            raise InvalidInput(f"pooling {pooling!r} is none of {', '.join(map(repr, map(str, Pooling)))}") from error
+        self._normalize = normalize
+        self._logistic = LogisticSettings(C, class_weight)
+        self._vectors = FrozenVectors(model, Reading(max_length, precision), device=device, cache_dir=cache_dir)
+        self._head: LogisticHead | None = None
+
+    @property
+    def representations(self) -> tuple[str, ...]:
+        """``penultimate`` (what the regression reads), and the raw ``mean``, ``cls`` and ``mean-embedding``."""
+        return _ABILITY.representations
+
+    def prepare(self, texts: Texts) -> None:
+        """Encode these texts and keep the vectors on disk."""
+        self._penultimate(texts)
+
+    def fit(self, texts: Texts, labels: npt.NDArray[np.int64], *, n_classes: int, rng: np.random.Generator) -> None:
+        """Train the regression on labelled texts; deterministic, ``rng`` is not read.
+
+        Raises
+        ------
+        InvalidArray
+            No texts, lengths that differ, or a label outside 0..n_classes-1.
+        ModelUnavailable
+            The encoder cannot be found or loaded.
+        """
+        labels = checked_labels(texts, labels, n_classes)
+        self._head = LogisticHead.train(self._penultimate(texts), labels, n_classes, self._logistic)
+
+    def infer(
+        self,
+        texts: Texts,
+        needs: AbstractSet[Signal],
+        *,
+        representations: Sequence[str] = (PENULTIMATE,),
+        rng: np.random.Generator,
+    ) -> Inference:
+        """Give log-probabilities and pooled vectors.
+
+        Raises
+        ------
+        UnknownName
+            A representation this classifier does not have.
+        InvalidInput
+            Called before ``fit``, or a signal this classifier cannot give.
+        """
+        if self._head is None:
+            raise InvalidInput("infer was called before fit; fit the classifier on labelled texts first")
+        _ABILITY.check(needs, representations)
+        logits = self._head.logits(self._penultimate(texts)) if Signal.LOG_PROBS in needs else None
+        asked = representations if Signal.FEATURES in needs else ()
+        return Inference(
+            logits=logits,
+            log_probs=None if logits is None else log_softmax_rows(logits),
+            representations={name: self._representation(texts, name) for name in asked},
+        )
+
+    def _representation(self, texts: Texts, name: str) -> FloatMatrix:
+        return self._penultimate(texts) if name == PENULTIMATE else self._vectors.of(texts, Pooling(name))
+
+    def _penultimate(self, texts: Texts) -> FloatMatrix:
+        vectors = self._vectors.of(texts, self._pooling)
+        return normalize_rows(vectors) if self._normalize else vectors

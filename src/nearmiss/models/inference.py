@@ -1,0 +1,396 @@
+"""Read texts with a pretrained encoder: tokenise, batch by length, one pass, results in the order of the input.
+
+Texts share a batch only when they have the same length in tokens (CPU) or the same length rounded up to a multiple of
+32 (CUDA, where small batches are dear). So nothing is padded on a CPU, and a text's states do not depend on
+its company: the same to the bit whether it was read among a thousand others or alone, today or in a resumed run.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import blake2b
+from itertools import chain
+from typing import Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from nearmiss.errors import InvalidInput
+from nearmiss.models.encoder import Encoder
+from nearmiss.text.corpus import Texts
+
+__all__ = [
+    "Pooling",
+    "Precision",
+    "Reading",
+    "StateBatch",
+    "Tokens",
+    "batches",
+    "hidden_states",
+    "pooled",
+    "resolve_precision",
+    "token_states",
+    "tokenize",
+]
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+#: Raised whenever the same settings come to mean other numbers: it is part of every cache key.
+_NUMERICS = "1"
+#: Lengths are rounded up to a multiple of this before texts are grouped; 1 means no padding at all.
+_GRANULARITY = {"cpu": 1, "cuda": 32}
+_TOKENIZED_AT_ONCE = 2048
+_Item = TypeVar("_Item", np.int32, np.int8, np.bool_)
+#: Where BERT's relatives keep their list of layers. In all of these the states between two layers are what the upper
+#: one reads, with no final norm after the last, so a model cut short gives exactly the states at the cut.
+_LAYERS = {
+    "bert": ("encoder", "layer"),
+    "roberta": ("encoder", "layer"),
+    "xlm-roberta": ("encoder", "layer"),
+    "camembert": ("encoder", "layer"),
+    "electra": ("encoder", "layer"),
+    "mpnet": ("encoder", "layer"),
+    "distilbert": ("transformer", "layer"),
+}
+
+
+class Pooling(StrEnum):
+    """How the states of a text's tokens become one vector; padding never takes part."""
+
+    MEAN = "mean"  #: mean of the last layer's states, [CLS] and [SEP] included, as sentence-transformers takes it
+    CLS = "cls"  #: the last layer's state of the first token
+    EMBEDDING = "mean-embedding"  #: mean of the input embedding layer (the paper's "mean embedding", §5)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How an encoder reads texts.
+
+    Attributes
+    ----------
+    max_length
+        Texts are cut after this many tokens, special tokens included; of a pair the longer half loses first.
+    precision
+        ``"float32"``; ``"bfloat16"`` (autocast); or ``"auto"``: bfloat16 where the processor multiplies it natively.
+    tokens_per_batch
+        Upper limit of tokens in one batch; changes the speed, not the result.
+
+    Raises
+    ------
+    InvalidInput
+        A length, budget or precision that cannot be.
+    """
+
+    max_length: int = 128
+    precision: Precision = "auto"
+    tokens_per_batch: int = 2048
+
+    def __post_init__(self) -> None:
+        if self.max_length < 8:
+            raise InvalidInput(f"max_length is {self.max_length} tokens; it must be at least 8")
+        if self.tokens_per_batch < 1:
+            raise InvalidInput(f"tokens_per_batch is {self.tokens_per_batch}; it must be at least 1")
+        if self.precision not in ("auto", "float32", "bfloat16"):
+            raise InvalidInput(f"precision {self.precision!r} is none of 'auto', 'float32', 'bfloat16'")
+
+    def key(self, encoder_fingerprint: str, device: torch.device, kind: str) -> str:
+        """Name everything that the results depend on, as one hash: the key of a cache.
+
+        Parameters
+        ----------
+        encoder_fingerprint
+            Of the model that reads; known without loading it (``find_model``).
+        device
+            Where it reads; ``"auto"`` precision depends on it.
+        kind
+            What is kept of the pass, such as ``"mean"`` or ``"layer 5"``.
+        """
+        precision = resolve_precision(self.precision, device)
+        parts = (_NUMERICS, encoder_fingerprint, device.type, precision, str(self.max_length), kind)
+        return blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tokens:
+    """Token ids of n texts, end to end.
+
+    Attributes
+    ----------
+    ids
+        Vocabulary ids, shape (T,), int32.
+    segments
+        0 in the first text of a pair and 1 in its partner, shape (T,), int8.
+    special
+        Whether the token was added by the tokenizer ([CLS], [SEP]), shape (T,).
+    offsets
+        Text i owns positions offsets[i] to offsets[i + 1], shape (n + 1,).
+    """
+
+    ids: npt.NDArray[np.int32]
+    segments: npt.NDArray[np.int8]
+    special: npt.NDArray[np.bool_]
+    offsets: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Number of tokens of each text, shape (n,)."""
+        return np.diff(self.offsets)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StateBatch:
+    """States of the tokens of a few texts, on the encoder's device.
+
+    Attributes
+    ----------
+    positions
+        Which texts these are, shape (b,).
+    states
+        One vector per token, shape (b, t, d), float32 or bfloat16.
+    mask
+        Which tokens are real, shape (b, t).
+    """
+
+    positions: npt.NDArray[np.int64]
+    states: Tensor
+    mask: Tensor
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> Literal["float32", "bfloat16"]:
+    """Decide what ``"auto"`` means on this device.
+
+    Examples
+    --------
+    >>> resolve_precision("float32", torch.device("cpu"))
+    'float32'
+    """
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    # The oldest torch we allow cannot say.
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    native = capabilities.get("avx512_bf16", False) or capabilities.get("amx_bf16", False)
+    return "bfloat16" if device.type == "cpu" and native else "float32"
+
+
+def tokenize(encoder: Encoder, texts: Texts, max_length: int) -> Tokens:
+    """Turn texts, or pairs, into token ids, cut at ``max_length`` tokens.
+
+    Raises
+    ------
+    InvalidInput
+        ``max_length`` exceeds what the model can read.
+
+    Examples
+    --------
+    >>> from nearmiss.models.encoder import load_encoder
+    >>> tokens = tokenize(load_encoder("minilm", "cpu"), Texts(("good film", "bad"), ("yes", "no")), 128)
+    >>> tokens.lengths, tokens.segments
+    (array([6, 5]), array([0, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1], dtype=int8))
+    """
+    if max_length > encoder.max_tokens:
+        raise InvalidInput(
+            f"max_length is {max_length}, but {encoder.name} reads at most {encoder.max_tokens} tokens; "
+            f"ask for at most {encoder.max_tokens}"
+        )
+    segments: list[npt.NDArray[np.int8]] = [np.empty(0, dtype=np.int8)]
+    special: list[npt.NDArray[np.bool_]] = [np.empty(0, dtype=np.bool_)]
+    flat: list[npt.NDArray[np.int32]] = [np.empty(0, dtype=np.int32)]
+    lengths: list[int] = []
+    for start in range(0, len(texts), _TOKENIZED_AT_ONCE):  # Python lists of ids are 10 times as large as arrays
+        stop = start + _TOKENIZED_AT_ONCE
+        encoding = encoder.tokenizer(
+            [_valid_unicode(text) for text in texts.first[start:stop]],
+            None if texts.second is None else [_valid_unicode(text) for text in texts.second[start:stop]],
+            truncation=True,
+            max_length=max_length,
+            padding=False,
+            return_token_type_ids=True,
+            return_special_tokens_mask=True,
+            return_attention_mask=False,
+        )
+        lengths.extend(len(ids) for ids in encoding["input_ids"])
+        flat.append(_concatenated(encoding["input_ids"], np.int32))
+        segments.append(_concatenated(encoding["token_type_ids"], np.int8))
+        special.append(_concatenated(encoding["special_tokens_mask"], np.bool_))
+    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
+    return Tokens(np.concatenate(flat), np.concatenate(segments), np.concatenate(special), offsets)
+
+
+def batches(
+    lengths: npt.NDArray[np.int64], tokens_per_batch: int = 2048, granularity: int = 1
+) -> list[npt.NDArray[np.int64]]:
+    """Group texts of like length, shortest first, within a budget of tokens.
+
+    Parameters
+    ----------
+    lengths
+        Tokens of each text, shape (n,).
+    tokens_per_batch
+        Upper limit of a batch's size, padding included; a longer text travels alone.
+    granularity
+        Texts share a batch only when their lengths round up to the same multiple of this.
+
+    Returns
+    -------
+    Positions of the texts of each batch; together every text once.
+
+    Examples
+    --------
+    >>> [b.tolist() for b in batches(np.array([3, 9, 3, 3, 4]), tokens_per_batch=8)]
+    [[0, 2], [3], [4], [1]]
+    """
+    rounded = -(-lengths // granularity) * granularity
+    order = np.argsort(rounded, kind="stable")
+    groups: list[npt.NDArray[np.int64]] = []
+    for group in np.split(order, np.flatnonzero(np.diff(rounded[order])) + 1):
+        if len(group):
+            size = max(1, tokens_per_batch // max(1, int(rounded[group[0]])))
+            groups.extend(group[start : start + size] for start in range(0, len(group), size))
+    return groups
+
+
+def hidden_states(
+    encoder: Encoder, tokens: Tokens, reading: Reading, *, layer: int | None = None
+) -> Iterator[StateBatch]:
+    """Stream the states of all tokens after one layer, batch by batch; only one batch is in memory.
+
+    Parameters
+    ----------
+    layer
+        0 is the input embedding layer, L the output of the L-th transformer layer; None is the last. Layers above are
+        not computed (for BERT's relatives; other architectures compute all and drop them).
+
+    Raises
+    ------
+    InvalidInput
+        The model has no such layer.
+    """
+    depth = encoder.n_layers if layer is None else layer
+    if not 0 <= depth <= encoder.n_layers:
+        raise InvalidInput(f"layer {depth} asked of {encoder.name}, which has layers 0 to {encoder.n_layers}")
+    model = _lower_layers(encoder.model, depth)
+    autocast = resolve_precision(reading.precision, encoder.device) == "bfloat16"
+    granularity = _GRANULARITY.get(encoder.device.type, 32)
+    for positions in batches(tokens.lengths, reading.tokens_per_batch, granularity):
+        inputs = _model_inputs(encoder, tokens, positions)
+        with torch.no_grad(), torch.autocast(encoder.device.type, torch.bfloat16, enabled=autocast):
+            if model is not None:
+                states = model(**inputs).last_hidden_state
+            else:
+                states = encoder.model(**inputs, output_hidden_states=True).hidden_states[depth]
+        yield StateBatch(positions, states, inputs["attention_mask"].bool())
+
+
+def token_states(
+    encoder: Encoder, texts: Texts, reading: Reading, *, layer: int | None = None, dtype: torch.dtype = torch.bfloat16
+) -> list[Tensor]:
+    """Give the states of each text's tokens after one layer, unpadded, in the order of the texts.
+
+    Returns
+    -------
+    n tensors of shape (t_i, d) on the CPU: what an ``ArrayStore`` takes.
+
+    Examples
+    --------
+    >>> from nearmiss.models.encoder import load_encoder
+    >>> states = token_states(load_encoder("minilm", "cpu"), Texts(("good film", "bad")), Reading(), layer=5)
+    >>> [tuple(state.shape) for state in states]
+    [(4, 384), (3, 384)]
+    """
+    tokens = tokenize(encoder, texts, reading.max_length)
+    lengths = tokens.lengths
+    found: list[Tensor] = [torch.empty(0)] * len(tokens)
+    for batch in hidden_states(encoder, tokens, reading, layer=layer):
+        states = batch.states.to(device="cpu", dtype=dtype)
+        for row, position in enumerate(batch.positions):
+            found[position] = states[row, : lengths[position]]
+    return found
+
+
+def pooled(
+    encoder: Encoder, texts: Texts, reading: Reading, poolings: Collection[Pooling]
+) -> dict[Pooling, npt.NDArray[np.float32]]:
+    """Give one vector per text for each pooling asked for; mean and [CLS] come from one pass.
+
+    Returns
+    -------
+    Arrays of shape (n, d), float32, by pooling.
+
+    Examples
+    --------
+    >>> from nearmiss.models.encoder import load_encoder
+    >>> vectors = pooled(load_encoder("minilm", "cpu"), Texts(("good film", "bad")), Reading(), [Pooling.MEAN])
+    >>> vectors[Pooling.MEAN].shape
+    (2, 384)
+    """
+    tokens = tokenize(encoder, texts, reading.max_length)
+    found = {pooling: np.empty((len(tokens), encoder.hidden_size), dtype=np.float32) for pooling in poolings}
+    for layer, members in ((None, {Pooling.MEAN, Pooling.CLS}), (0, {Pooling.EMBEDDING})):
+        asked = [pooling for pooling in found if pooling in members]
+        if not asked:
+            continue
+        for batch in hidden_states(encoder, tokens, reading, layer=layer):
+            for pooling in asked:
+                found[pooling][batch.positions] = _pool(batch, pooling).cpu().numpy()
+    return found
+
+
+def _pool(batch: StateBatch, pooling: Pooling) -> Tensor:
+    if pooling is Pooling.CLS:
+        return batch.states[:, 0].float()
+    weights = batch.mask.float().unsqueeze(-1)
+    return (batch.states.float() * weights).sum(dim=1) / weights.sum(dim=1)
+
+
+def _model_inputs(encoder: Encoder, tokens: Tokens, positions: npt.NDArray[np.int64]) -> dict[str, Tensor]:
+    starts, lengths = tokens.offsets[positions], tokens.lengths[positions]
+    columns = np.arange(lengths.max())
+    mask = columns < lengths[:, None]
+    flat = np.where(mask, starts[:, None] + columns, starts[:, None])
+    inputs = {
+        "input_ids": np.where(mask, tokens.ids[flat], encoder.tokenizer.pad_token_id),
+        "attention_mask": mask,
+    }
+    if "token_type_ids" in encoder.tokenizer.model_input_names:
+        inputs["token_type_ids"] = np.where(mask, tokens.segments[flat], 0)
+    return {name: torch.from_numpy(value.astype(np.int64)).to(encoder.device) for name, value in inputs.items()}
+
+
+def _lower_layers(model: nn.Module, depth: int) -> nn.Module | None:
+    """Give a view of the model that ends after ``depth`` layers and shares its weights; None where none can be made."""
+    stack, name = _LAYERS.get(str(getattr(model.config, "model_type", "")), ("", ""))
+    if not stack:
+        return None
+    body = model.get_submodule(stack)
+    layers = list(body.get_submodule(name).children())
+    cut = _sharing(body, {name: nn.ModuleList(layers[:depth])})
+    view = _sharing(model, {stack: cut})
+    if "pooler" in model._modules:
+        view.register_module("pooler", None)
+    return view
+
+
+def _sharing(module: nn.Module, replaced: dict[str, nn.Module]) -> nn.Module:
+    view = copy.copy(module)
+    # A shallow copy shares the table of children itself: replacing one would change the original too.
+    view.__dict__["_modules"] = {**module._modules, **replaced}
+    return view
+
+
+def _concatenated(rows: Sequence[Sequence[int]], dtype: type[_Item]) -> npt.NDArray[_Item]:
+    return np.fromiter(chain.from_iterable(rows), dtype=dtype)
+
+
+def _valid_unicode(text: str) -> str:
+    # A lone surrogate, as broken JSON escapes leave behind, is no valid UTF-8 and the tokenizer would refuse it.
+    return text.encode("utf-8", "replace").decode("utf-8")
