@@ -51,7 +51,9 @@ def calibration_by_hand(log_probs, labels, n_bins=15):
 @pytest.mark.parametrize("seed", range(5))
 def test_calibration_error_is_the_papers_sum_over_bins(seed):
     log_probs, labels = random_predictions(seed)
-    assert evaluate(log_probs, labels).expected_calibration_error == pytest.approx(calibration_by_hand(log_probs, labels))
+    assert evaluate(log_probs, labels).expected_calibration_error == pytest.approx(
+        calibration_by_hand(log_probs, labels)
+    )
 
 
 def test_a_sure_and_right_model_is_perfect():

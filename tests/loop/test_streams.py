@@ -16,7 +16,9 @@ def test_every_name_counts():
 
 def test_another_process_draws_the_same():
     # Python's own hash() differs between processes; ours must not.
-    code = "from nearmiss.loop.streams import *; print(Streams('d', 's', 3).own('x', 2).integers(2**63, size=4).tolist())"
+    code = (
+        "from nearmiss.loop.streams import *; print(Streams('d', 's', 3).own('x', 2).integers(2**63, size=4).tolist())"
+    )
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert other.stdout.strip() == str(draw(Streams("d", "s", 3).own("x", 2)))
 

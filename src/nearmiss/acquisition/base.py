@@ -25,6 +25,7 @@ from nearmiss.errors import InvalidArray, InvalidInput, PoolExhausted
 __all__ = [
     "Array",
     "Card",
+    "Explaining",
     "FloatArray",
     "IndexArray",
     "Needs",
@@ -222,4 +223,13 @@ class ScoringStrategy(Strategy, Protocol):
 
     def scores(self, view: PoolView) -> npt.NDArray[np.float64]:
         """Score all candidates, shape (n,)."""
+        ...
+
+
+@runtime_checkable
+class Explaining(Protocol):
+    """A strategy that can say, for any rows of the pool, which labelled neighbours speak for them."""
+
+    def explain(self, view: PoolView, indices: IndexArray) -> NeighborExplanation:
+        """Explain these rows of the pool, in their order."""
         ...

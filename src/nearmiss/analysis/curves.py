@@ -109,7 +109,8 @@ class LearningCurves:
 
     def means(self) -> FloatArray:
         """Mean over seeds at each label count, shape (r,)."""
-        return np.mean(self.values, axis=0)
+        means: FloatArray = np.mean(self.values, axis=0)
+        return means
 
     def deviations(self) -> FloatArray | None:
         """Sample standard deviation over seeds at each label count, shape (r,); None for a single seed."""

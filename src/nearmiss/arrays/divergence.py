@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nearmiss.arrays.tensors import Dense, Kind, as_labels, as_tensor, like, row_blocks
+from nearmiss.arrays.tensors import Dense, Kind, Matrix, as_labels, as_tensor, like, row_blocks
 from nearmiss.errors import InvalidArray
 
 __all__ = ["LOG_ZERO", "as_log_probs", "cross_entropy", "entropy", "kl_divergence", "mutual_information"]
@@ -28,7 +28,7 @@ SUM_TOLERANCE = 1e-3
 LOG_PROBS_MEND = "pass log-probabilities, e.g. scipy.special.log_softmax(logits, axis=-1)"
 
 
-def as_log_probs(x: Dense, name: str, ndim: int = 2) -> Tensor:
+def as_log_probs(x: Matrix, name: str, ndim: int = 2) -> Tensor:
     """View x as log-probabilities over classes in the last axis, refusing what cannot be that.
 
     Minus infinity is allowed. The result may share memory with x: never write to it.

@@ -202,7 +202,8 @@ def nearest_distinct(X: Matrix, centers: npt.NDArray[np.floating]) -> NearestRow
 
     The rule: go through all pairs of centre and row in order of distance (among equals the lower centre, then the
     lower row, first) and join a pair where neither is taken yet. A centre whose nearest row went to a closer centre
-    thus gets the nearest of those left.
+    thus gets the nearest of those left. Distances from one centre that only rounding tells apart are equal: the mean
+    of two rows is as far from the one as from the other.
 
     Raises
     ------
@@ -223,6 +224,7 @@ def nearest_distinct(X: Matrix, centers: npt.NDArray[np.floating]) -> NearestRow
         raise InvalidInput(f"{k} centres cannot have a row each of {n}; ask for at most {n}")
     result = NearestRows(np.full(k, -1, dtype=np.int64), np.full(k, np.nan))
     free = np.arange(n)
+    precision = np.finfo(np.float32 if isinstance(rows, Tensor) and rows.dtype == torch.float32 else np.float64)
     depth = FIRST_DEPTH
     while len(waiting := np.flatnonzero(result.indices < 0)):
         queries: Matrix = centers[waiting]
@@ -231,27 +233,51 @@ def nearest_distinct(X: Matrix, centers: npt.NDArray[np.floating]) -> NearestRow
             near = nearest_neighbors(queries, rows if len(free) == n else rows[free], min(depth, len(free)))
         else:
             near = nearest_neighbors(sparse.csr_array(queries), rows[free], min(depth, len(free)))
-        _join(waiting, free[near.indices], near.distances, result)
+        _join(waiting, _in_order(free[near.indices], near.distances, centers[waiting], precision), result)
         free = np.setdiff1d(free, result.indices)
         # Each pass serves at least `depth` centres, so doubling it keeps the passes few even if all rows are equal.
         depth *= 2
     return result
 
 
-def _join(centers: IndexArray, rows: IndexArray, distances: Float64Array, result: NearestRows) -> None:
-    """Join centres and listed rows in order of distance, until a centre has come to the end of its list."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lists:
+    """For each centre, rows in the order in which it would take them: by rank, then by row; shapes (c, depth)."""
+
+    rows: IndexArray
+    ranks: Float64Array
+    distances: Float64Array
+
+
+def _in_order(
+    rows: IndexArray, distances: Float64Array, centers: npt.NDArray[np.floating], precision: np.finfo[np.floating]
+) -> _Lists:
+    """Rank rows by distance, giving those that rounding cannot tell apart the rank of the nearest of them."""
+    lengths = np.linalg.norm(centers.astype(np.float64), axis=1, keepdims=True)
+    tolerance = 16 * float(precision.eps) * (lengths + distances[:, 1:])
+    starts = np.ones(distances.shape, dtype=np.bool_)
+    starts[:, 1:] = np.diff(distances, axis=1) > tolerance
+    ranks = np.maximum.accumulate(np.where(starts, distances, 0.0), axis=1)
+    order = np.lexsort((rows, ranks), axis=1)
+    return _Lists(*(np.take_along_axis(table, order, axis=1) for table in (rows, ranks, distances)))
+
+
+def _join(centers: IndexArray, lists: _Lists, result: NearestRows) -> None:
+    """Join centres and listed rows in order of rank, until a centre has come to the end of its list."""
     taken: set[int] = set()
-    heap = [(float(distances[i, 0]), int(center), int(rows[i, 0]), i, 0) for i, center in enumerate(centers)]
+
+    def entry(i: int, position: int) -> tuple[float, int, int, int, int]:
+        return float(lists.ranks[i, position]), int(centers[i]), int(lists.rows[i, position]), i, position
+
+    heap = [entry(i, 0) for i in range(len(centers))]
     heapq.heapify(heap)
     while heap:
-        distance, center, row, i, position = heapq.heappop(heap)
+        _, center, row, i, position = heapq.heappop(heap)
         if row not in taken:
             taken.add(row)
             result.indices[center] = row
-            result.distances[center] = distance
-        elif position + 1 < rows.shape[1]:
-            following = position + 1
-            entry = (float(distances[i, following]), center, int(rows[i, following]), i, following)
-            heapq.heappush(heap, entry)
+            result.distances[center] = lists.distances[i, position]
+        elif position + 1 < lists.rows.shape[1]:
+            heapq.heappush(heap, entry(i, position + 1))
         else:
             return

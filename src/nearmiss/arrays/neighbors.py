@@ -58,10 +58,10 @@ class _Nearest:
 def nearest_neighbors(queries: Matrix, references: Matrix, k: int) -> Neighbors:
     """Find the k nearest references of every query by Euclidean distance, exactly.
 
-    ``queries`` (n, d) and ``references`` (m, d) are both dense (NumPy or torch, any device) or both CSR. With fewer than
-    k references, all of them are returned. Distances are computed by differences in float64; the answer does not depend
-    on block sizes, threads, or the precision of the fast route. Working memory stays below about 200 MB beside the
-    result, whatever n and m.
+    ``queries`` (n, d) and ``references`` (m, d) are both dense (NumPy or torch, any device) or both CSR. With fewer
+    than k references, all of them are returned. Distances are computed by differences in float64; the answer does not
+    depend on block sizes, threads, or the precision of the fast route. Working memory stays below about 200 MB beside
+    the result, whatever n and m.
 
     Notes
     -----
@@ -203,7 +203,7 @@ def _nearest_pairs(query: Tensor, column: Tensor, distances: Tensor, into: _Near
 
 
 def _likes(occurrences: npt.NDArray[np.int64], k: int, device: torch.device) -> Tensor:
-    """List, for each distinct reference, the rows equal to it: lowest first, at most k, padded with PAD, shape (u, ·)."""
+    """List, for each distinct reference, the rows equal to it: lowest first, at most k, then PAD, shape (u, ·)."""
     m = len(occurrences)
     order = np.argsort(occurrences, kind="stable")
     counts = np.bincount(occurrences, minlength=m)

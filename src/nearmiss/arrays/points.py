@@ -17,7 +17,8 @@ Write r for the largest ‖ŷ‖. Four errors separate the two sides.
 4. The last addition and the conversion of ‖ŷ‖²: at most 2u(a + r)².
 
 Their sum, second-order terms included, is at most γ(d + 8)(a + r)². A float64 distance δ(x, y) taken by differences
-has relative error γ₆₄(d + 4) in its square. Underflow adds no more than 8(d + 4)·tiny·(1 + a + r). Hence, for each pair,
+has relative error γ₆₄(d + 4) in its square. Underflow adds no more than 8(d + 4)·tiny·(1 + a + r). Hence, for each
+pair,
 
     | σ²δ² − (a² + D) | ≤ E(x) = [γ(d + 8) + 4γ₆₄(d + 4)] (a + r)² + 8(d + 4)·tiny·(1 + a + r).
 

@@ -21,7 +21,7 @@ from nearmiss.errors import InvalidArray, InvalidInput
 
 __all__ = [
     "CenterDistances",
-    "PlusPlus",
+    "Picks",
     "ProductPoints",
     "Rows",
     "as_rows",
@@ -221,15 +221,15 @@ class ProductPoints:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PlusPlus:
-    """The rows chosen by k-means++ seeding, in order.
+class Picks:
+    """Rows chosen one after the other, far from one another.
 
     Attributes
     ----------
     indices
         Distinct rows, shape (k,).
     squared_distances
-        Of each to the nearest row chosen before it, shape (k,); infinite for the first.
+        Of each to the nearest centre or row chosen before it, shape (k,); infinite where there was none.
     """
 
     indices: IndexArray
@@ -238,7 +238,7 @@ class PlusPlus:
 
 def kmeans_plus_plus_sequential(
     points: CenterDistances, n_centers: int, rng: np.random.Generator, first: int | None = None
-) -> PlusPlus:
+) -> Picks:
     """Choose spread-out rows by k-means++ (Arthur & Vassilvitskii 2007, §2.2, without local trials), one at a time.
 
     Each centre takes one uniform number u: the first (unless given) is row ⌊u·n⌋; any other is the first row at which
@@ -272,12 +272,12 @@ def kmeans_plus_plus_sequential(
             row = int(free[int(uniform[0] * len(free))])
         chosen.append(row)
         picked_at.append(float(closest[row]))
-    return PlusPlus(np.array(chosen, dtype=np.int64), np.array(picked_at))
+    return Picks(np.array(chosen, dtype=np.int64), np.array(picked_at))
 
 
 def kmeans_plus_plus(
     points: CenterDistances, n_centers: int, rng: np.random.Generator, first: int | None = None
-) -> PlusPlus:
+) -> Picks:
     """Choose spread-out rows by k-means++ in blocks: the law of the sequential way, at the speed of matrix products.
 
     Many candidates are drawn at once from the present distribution, proportional to D². They are taken in turn, each
@@ -315,10 +315,10 @@ def kmeans_plus_plus(
             latest = rng.choice(free, size=missing, replace=False)
             picked_at = np.append(picked_at, np.zeros(missing))
         indices = np.append(indices, latest)
-    return PlusPlus(indices, picked_at)
+    return Picks(indices, picked_at)
 
 
-def _accept(between: Float64Array, drawn_at: Float64Array, rng: np.random.Generator, limit: int) -> PlusPlus:
+def _accept(between: Float64Array, drawn_at: Float64Array, rng: np.random.Generator, limit: int) -> Picks:
     """Take candidates in turn with probability D²(now) / D²(drawn); the first always passes, a repeat never."""
     thresholds = rng.random(len(drawn_at)) * drawn_at
     now = drawn_at.copy()
@@ -330,7 +330,7 @@ def _accept(between: Float64Array, drawn_at: Float64Array, rng: np.random.Genera
                 break
             # Its own entry is kept from falling: it says at what distance the candidate was taken.
             now[candidate + 1 :] = np.minimum(now[candidate + 1 :], between[candidate, candidate + 1 :])
-    return PlusPlus(np.array(accepted, dtype=np.int64), now[accepted])
+    return Picks(np.array(accepted, dtype=np.int64), now[accepted])
 
 
 def _locate(running: Float64Array, uniforms: Float64Array) -> IndexArray:

@@ -27,6 +27,7 @@ __all__ = [
     "refuse_nonfinite",
     "required",
     "row_blocks",
+    "take_rows",
     "to_numpy",
     "torch_generator",
 ]
@@ -37,6 +38,7 @@ Matrix = Dense | Sparse
 
 #: Working memory that one temporary block may take.
 BLOCK_BYTES = 32 * 2**20
+
 
 M = TypeVar("M", bound=Matrix)
 Kind = TypeVar("Kind", npt.NDArray[np.floating], Tensor)
@@ -215,6 +217,21 @@ def required(value: M | None, name: str, rows: int, axis: int = 0) -> M:
     if len(shape) <= axis or shape[axis] != rows:
         raise InvalidArray(f"{name} has shape {shape}, but there are {rows} texts; pass one row per text")
     return value
+
+
+def take_rows(x: Matrix, indices: npt.NDArray[np.int64]) -> Matrix:
+    """Copy these rows, in this order, of a matrix of any kind.
+
+    Examples
+    --------
+    >>> take_rows(torch.tensor([[1.0], [2.0], [3.0]]), np.array([2, 0]))
+    tensor([[3.],
+            [1.]])
+    """
+    if isinstance(x, Tensor):
+        return x.index_select(0, torch.from_numpy(indices).to(x.device))
+    taken: Matrix = x[indices]
+    return taken
 
 
 def to_numpy(t: Tensor) -> npt.NDArray[np.float64]:

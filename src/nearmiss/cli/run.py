@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from nearmiss.experiment.spec import ExperimentSpec, Option
+    from nearmiss.experiment.spec import ExperimentSpec
 
 __all__ = ["run"]
 
@@ -78,6 +78,7 @@ def run(
 def _spec(
     path: Path | None, changes: dict[str, object], classifier: str | None, options: list[str]
 ) -> ExperimentSpec:
+    from nearmiss.cli.options import classifier_option
     from nearmiss.errors import InvalidInput
     from nearmiss.experiment.spec import ClassifierChoice, ExperimentSpec
 
@@ -91,22 +92,6 @@ def _spec(
     if classifier is not None:
         spec = spec.replace(classifier=classifier)
     if options:
-        given = dict(spec.classifier.options) | dict(_option(text) for text in options)
+        given = dict(spec.classifier.options) | dict(classifier_option(text) for text in options)
         spec = spec.replace(classifier=ClassifierChoice(spec.classifier.name, given))
     return spec
-
-
-def _option(text: str) -> tuple[str, Option]:
-    """Read ``max-length=64`` with the value typed as TOML types it, and as text where TOML would not have it."""
-    import tomllib
-
-    from nearmiss.errors import InvalidInput
-
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise InvalidInput(f"--option {text!r}: expected KEY=VALUE, such as --option max-length=64")
-    try:
-        typed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        typed = value
-    return key.replace("-", "_"), typed if isinstance(typed, str | int | float | bool) else value

@@ -21,7 +21,8 @@ from nearmiss.experiment.spec import ExperimentSpec
 from nearmiss.experiment.surprisal import SurprisalCache
 from nearmiss.loop.annotators import Oracle
 from nearmiss.loop.initial import cold_start_strategy, initial_set
-from nearmiss.loop.rounds import FeatureSource, Schedule, Simulation, SurprisalSource
+from nearmiss.loop.rounds import Schedule, Simulation
+from nearmiss.loop.signals import FeatureSource, SurprisalSource, all_needs
 from nearmiss.loop.streams import Streams
 from nearmiss.models.base import PENULTIMATE, Classifier
 from nearmiss.models.registry import make_classifier
@@ -158,7 +159,7 @@ class Bench:
         strategy = cold_start_strategy(method)
         signals = Signals()
         if strategy is not None:
-            texts, needs = self.pool.texts, strategy.needs.pool | strategy.needs.labeled
+            texts, needs = self.pool.texts, all_needs(strategy)
             signals = Signals(
                 features=label_free_features(self.spec.classifier)(texts) if Signal.FEATURES in needs else None,
                 surprisal=surprisal(texts, rng) if Signal.SURPRISAL in needs else None,
@@ -213,7 +214,7 @@ def _schedule(spec: ExperimentSpec, pool_size: int) -> Schedule:
 
 
 def _reads_surprisal(strategy: Strategy) -> bool:
-    return Signal.SURPRISAL in strategy.needs.pool | strategy.needs.labeled
+    return Signal.SURPRISAL in all_needs(strategy)
 
 
 def _digest(splits: Splits) -> str:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from itertools import count
 from multiprocessing.connection import Pipe
 from pathlib import Path
@@ -83,7 +84,9 @@ class Worker:
         """Say how the process ended."""
         code = self._process.wait()
         if code == -signal.SIGKILL:
-            return "its process was killed (signal 9), most likely for want of memory; use fewer workers or a smaller pool"
+            return (
+                "its process was killed (signal 9), most likely for want of memory; use fewer workers or a smaller pool"
+            )
         ending = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
         return f"its process {ending}" + (f": {lines[-1]} (all of it in {self.log})" if lines else "")
@@ -97,5 +100,5 @@ class Worker:
             self._process.stdin.close()
         if self.log.exists() and not self.log.stat().st_size:
             self.log.unlink()
-
-
+        with suppress(OSError):  # not empty: other logs are there
+            self.log.parent.rmdir()

@@ -16,6 +16,7 @@ __all__ = [
     "RunFinished",
     "RunSkipped",
     "RunStarted",
+    "ignore",
 ]
 
 
@@ -113,3 +114,7 @@ class RunFailed:
 
 Event = Preparing | RunStarted | RoundFinished | RunFinished | RunSkipped | RunFailed
 EventListener = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """Listen to nothing."""

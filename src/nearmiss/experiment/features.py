@@ -9,7 +9,7 @@ from nearmiss.acquisition.base import Array, FloatArray
 from nearmiss.arrays.distances import normalize_rows
 from nearmiss.errors import UnknownName
 from nearmiss.experiment.spec import ClassifierChoice, Option
-from nearmiss.loop.rounds import FeatureSource
+from nearmiss.loop.signals import FeatureSource
 from nearmiss.models.base import Classifier
 from nearmiss.models.frozen import FrozenVectors
 from nearmiss.models.inference import Pooling, Reading

@@ -84,7 +84,7 @@ class _Series:
 
     @property
     def label(self) -> str:
-        return _printable(self.function.strategy)
+        return _shortened(formats.printable(self.function.strategy), 32)
 
     @property
     def end(self) -> float:
@@ -105,7 +105,7 @@ def learning_curves(summary: Summary, layout: Layout = WIDE) -> Figure:
         series = _all_series(summary)
         lines = [_draw(axes, one, band=0.08) for one in series]
         _dress(axes, summary)
-        spread = ", mean ± 1 standard deviation over seeds" if len(summary.seeds) > 1 else ", one seed"
+        spread = ", mean ± 1 SD over seeds" if len(summary.seeds) > 1 else ", one seed"
         axes.set_title(f"Test accuracy{spread}", loc="left", fontsize=FONT_SIZE, color=_ink("figure-quiet"), pad=10)
         axes.set_xlabel("labels")
         if layout.names_at_line_ends:
@@ -289,11 +289,6 @@ def _legend_below(figure: Figure, series: Sequence[_Series], lines: Sequence[Lin
     for text, i in zip(legend.get_texts(), order, strict=True):
         text.set_parse_math(False)
         text.set_text(f"{_shortened(series[i].label, 22)} {series[i].end:.1f}")
-
-
-def _printable(name: str) -> str:
-    # Control characters are not allowed in SVG, not even escaped.
-    return _shortened("".join(character if character.isprintable() else "?" for character in name), 32)
 
 
 def _shortened(name: str, length: int) -> str:

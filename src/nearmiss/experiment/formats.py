@@ -7,7 +7,19 @@ from collections.abc import Sequence
 from nearmiss.analysis.curves import Estimate
 from nearmiss.analysis.significance import Interval
 
-__all__ = ["ABSENT", "count", "decimals", "interval", "listing", "mebibytes", "p_value", "percent", "points", "seconds"]
+__all__ = [
+    "ABSENT",
+    "count",
+    "decimals",
+    "interval",
+    "listing",
+    "mebibytes",
+    "p_value",
+    "percent",
+    "points",
+    "printable",
+    "seconds",
+]
 
 #: Stands where there is no number, so that nobody reads NaN.
 ABSENT = "–"
@@ -131,3 +143,14 @@ def listing(names: Sequence[object]) -> str:
     """
     words = [str(name) for name in names]
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def printable(name: str) -> str:
+    r"""Replace control characters, which SVG does not allow, not even escaped.
+
+    Examples
+    --------
+    >>> printable("cal\a:k=5")
+    'cal?:k=5'
+    """
+    return "".join(character if character.isprintable() else "?" for character in name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from nearmiss._version import __version__
 from nearmiss.analysis.significance import PairedDifference, Verdict
 from nearmiss.experiment import formats
+from nearmiss.experiment.machine import usable_cores
 from nearmiss.experiment.records import ExperimentResult
 from nearmiss.experiment.rendering import PALETTE, Ink
 from nearmiss.experiment.summary import REFERENCE, Summary
@@ -177,7 +177,7 @@ def report_page(result: ExperimentResult, summary: Summary, drawings: Drawings, 
 def describe(summary: Summary) -> str:
     """Say in words what the learning-curve figure shows, for those who cannot see it."""
     ends = ", ".join(
-        f"{function.strategy} {100 * function.accuracy.means()[-1]:.1f} %"
+        f"{formats.printable(function.strategy)} {100 * function.accuracy.means()[-1]:.1f} %"
         for function in sorted(summary.functions, key=lambda function: -function.accuracy.means()[-1])
     )
     return (
@@ -188,7 +188,7 @@ def describe(summary: Summary) -> str:
 
 def _title(result: ExperimentResult, summary: Summary) -> str:
     functions, seeds = len(summary.functions), len(summary.seeds)
-    capped = result.spec.max_pool is not None and result.pool_size >= result.spec.max_pool
+    capped = any("pool capped" in note for note in result.notes)
     return (
         f"Active learning on {result.spec.dataset}:"
         f" {functions} function{'s' if functions > 1 else ''}, {seeds} seed{'s' if seeds > 1 else ''}"
@@ -246,7 +246,7 @@ def _marks(difference: PairedDifference) -> tuple[float, ...]:
 
 def _curves_caption(summary: Summary) -> str:
     seeds = len(summary.seeds)
-    spread = f", mean over {seeds} seeds; bands are ±1 standard deviation" if seeds > 1 else ", one seed"
+    spread = f", mean over {seeds} seeds; bands are ±1 standard deviation (SD)" if seeds > 1 else ", one seed"
     dashed = f" The thick dashed line is {REFERENCE}." if summary.has_reference else ""
     return f"Test accuracy by number of labels{spread}. Functions are listed by accuracy after the last round.{dashed}"
 
@@ -258,7 +258,7 @@ def _panels_caption(summary: Summary) -> str:
 
 def _environment() -> tuple[Fact, ...]:
     packages = {"nearmiss": __version__} | {name: _version(name) for name in ("torch", "numpy", "scikit-learn")}
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     return (
         Fact("Versions", ", ".join(f"{name} {number}" for name, number in packages.items())),
         Fact("Python", platform.python_version()),

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import cast
 
 from nearmiss.errors import InvalidInput, NearmissError, RunConflict
 from nearmiss.experiment.crew import Worker
-from nearmiss.experiment.events import Event, EventListener, Preparing, RunFailed, RunFinished, RunSkipped
+from nearmiss.experiment.events import EventListener, Preparing, RunFailed, RunFinished, RunSkipped, ignore
 from nearmiss.experiment.journal import FinishedRun, read_finished, run_directory, write_atomically
 from nearmiss.experiment.machine import default_workers, usable_cores
 from nearmiss.experiment.records import ExperimentResult, RunKey
@@ -62,17 +64,17 @@ def run_experiment(
     Examples
     --------
     >>> import tempfile
-    >>> spec = ExperimentSpec("no-such-dataset", ("random",))
+    >>> spec = ExperimentSpec("banking77", ("random",), seeds=(0,), batch="1%", budget="2%", classifier="tfidf")
     >>> with tempfile.TemporaryDirectory() as out:
-    ...     run_experiment(spec, out)
-    Traceback (most recent call last):
-    nearmiss.errors.UnknownName: no dataset named 'no-such-dataset'...
+    ...     result = run_experiment(spec, out)
+    >>> [record.n_labeled for record in result.runs[0].rounds]
+    [90, 180]
     """
     if workers is not None and workers < 1:
         raise InvalidInput(f"workers = {workers}: expected at least 1")
     directory = Path(out)
-    _claim(directory, spec)
-    tell = on_event or _ignore
+    _refuse_conflict(directory, spec)
+    tell = on_event or ignore
     grid = _Grid(spec, directory, None if data_dir is None else Path(data_dir).absolute(), tell)
     grid.read_finished()
     if grid.unfinished:
@@ -117,6 +119,7 @@ class _Grid:
     out: Path
     data_dir: Path | None
     tell: EventListener
+    keys: tuple[RunKey, ...] = field(init=False)
     finished: dict[RunKey, FinishedRun] = field(default_factory=dict)
     skipped: dict[RunKey, str] = field(default_factory=dict)
     failed: dict[RunKey, str] = field(default_factory=dict)
@@ -124,16 +127,17 @@ class _Grid:
     _clock: _Clock = field(init=False)
 
     def __post_init__(self) -> None:
+        self.keys = self.spec.keys()
         self._clock = _Clock(self.out / "sessions.jsonl")
 
     @property
     def unfinished(self) -> tuple[RunKey, ...]:
         """Runs to do, all strategies of one seed before the next seed: an early stop leaves whole comparisons."""
         done = self.finished.keys() | self.skipped.keys() | self.failed.keys()
-        return tuple(key for seed in self.spec.seeds for key in self.spec.keys() if key.seed == seed and key not in done)
+        return tuple(key for seed in self.spec.seeds for key in self.keys if key.seed == seed and key not in done)
 
     def read_finished(self) -> None:
-        for key in self.spec.keys():
+        for key in self.keys:
             run = read_finished(run_directory(self.out, self.spec, key), key)
             if run is not None:
                 self.finished[key] = run
@@ -141,15 +145,22 @@ class _Grid:
                 self.tell(RunFinished(key, len(rounds), rounds[-1].accuracy, reused=True))
 
     def carry_out(self, n_workers: int) -> None:
+        with _writing_to(self.out):
+            self.out.mkdir(parents=True, exist_ok=True)
         try:
             self._prepare()
-        finally:
-            self._clock.mark()
+        except BaseException:
+            _remove_if_empty(self.out)  # a misspelt dataset must leave nothing behind
+            raise
+        # Only now: until something can be run, the directory is nobody's.
+        with _writing_to(self.out):
+            write_atomically(self.out / "spec.toml", self.spec.to_toml().encode())
+        self._clock.mark()
         keys = self.unfinished
         self._work_off(deque(keys), min(n_workers, len(keys)))
 
     def _prepare(self) -> None:
-        """Fill caches with all cores in a process that then ends, so that this one stays light and workers only read."""
+        """Fill caches with all cores, in a process that then ends: this one stays light, and workers only read."""
         self.tell(Preparing("starting"))
         worker = self._hire(usable_cores())
         try:
@@ -232,7 +243,7 @@ class _Grid:
     def result(self) -> ExperimentResult:
         if not self.finished:
             raise self._nothing_to_show()
-        runs = [self.finished[key] for key in self.spec.keys() if key in self.finished]
+        runs = [self.finished[key] for key in self.keys if key in self.finished]
         notes = [note for run in runs for note in run.facts.notes]
         notes += [f"{key.strategy}, seed {key.seed}, failed: {why}" for key, why in self.failed.items()]
         skipped_for = {key.strategy: why for key, why in self.skipped.items()}
@@ -254,24 +265,29 @@ class _Grid:
         return NearmissError(f"none of {len(reasons)} runs could be done; {key.strategy}, seed {key.seed}: {why}")
 
 
-def _claim(out: Path, spec: ExperimentSpec) -> None:
-    """Make the directory this experiment's, or refuse one that is another's."""
+def _refuse_conflict(out: Path, spec: ExperimentSpec) -> None:
+    """Refuse a directory with results of another experiment; grids that differ in their cells alone may share one."""
     path = out / "spec.toml"
-    if path.exists():
-        try:
-            theirs = ExperimentSpec.read(path)
-        except NearmissError as error:
-            raise RunConflict(f"{out} holds a spec that cannot be read ({error}); choose another --out") from error
-        if keys := spec.conflicts(theirs):
-            mine, other = spec.to_data(), theirs.to_data()
-            told = "; ".join(f"{key} is {other.get(key)!r} there and {mine.get(key)!r} here" for key in keys)
-            raise RunConflict(f"{out} holds another experiment: {told}. Choose another --out, or delete {out}")
+    if not path.exists() or not any(out.glob("runs/*/rounds.jsonl")):
+        return
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, spec.to_toml().encode())
+        theirs = ExperimentSpec.read(path)
+    except NearmissError as error:
+        raise RunConflict(f"{out} holds a spec that cannot be read ({error}); choose another --out") from error
+    if keys := spec.conflicts(theirs):
+        mine, other = spec.to_data(), theirs.to_data()
+        told = "; ".join(f"{key} is {other.get(key)!r} there and {mine.get(key)!r} here" for key in keys)
+        raise RunConflict(f"{out} holds another experiment: {told}. Choose another --out, or delete {out}")
+
+
+@contextmanager
+def _writing_to(out: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise InvalidInput(f"cannot write to {out}: {error.strerror}; choose another --out") from error
 
 
-def _ignore(event: Event) -> None:
-    """Listen to nothing."""
+def _remove_if_empty(directory: Path) -> None:
+    if directory.is_dir() and not any(directory.iterdir()):
+        directory.rmdir()

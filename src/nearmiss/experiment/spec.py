@@ -66,21 +66,25 @@ class MaskedLMChoice:
         The embedded ``minilm``, a Hugging Face name, or a local path.
     train_head
         Whether to train a head on the pool where the checkpoint has none; if not, ALPS is skipped there.
-    texts, steps
-        How much of the pool that training reads, and its optimiser steps.
+    texts, epochs
+        How many texts of the pool that training reads, and how often.
+    max_length
+        Texts are cut after this many tokens, in training the head and in measuring surprisal.
     """
 
     model: str = "minilm"
     train_head: bool = True
-    texts: int = 2_000
-    steps: int = 200
+    texts: int = 1_500
+    epochs: int = 3
+    max_length: int = 64
 
     def __post_init__(self) -> None:
         _text("masked-lm model", self.model)
         if not isinstance(self.train_head, bool):
             raise InvalidInput(f"masked-lm train-head = {self.train_head!r}: expected true or false")
         _count("masked-lm texts", self.texts)
-        _count("masked-lm steps", self.steps)
+        _count("masked-lm epochs", self.epochs)
+        _count("masked-lm max-length", self.max_length)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nearmiss.acquisition.base import FloatArray
 from nearmiss.errors import ModelUnavailable
-from nearmiss.experiment.events import EventListener, Preparing
+from nearmiss.experiment.events import EventListener, Preparing, ignore
 from nearmiss.experiment.journal import write_atomically
-from nearmiss.experiment.spec import ExperimentSpec
-from nearmiss.loop.rounds import SurprisalSource
+from nearmiss.experiment.spec import ExperimentSpec, MaskedLMChoice
+from nearmiss.loop.signals import SurprisalSource
 from nearmiss.loop.streams import Streams, named_generator
 from nearmiss.models.masked_lm import MaskedLanguageModel
+from nearmiss.models.mlm_head import HeadReport, HeadSettings
 from nearmiss.text.corpus import Texts
 
-__all__ = ["SurprisalCache"]
+__all__ = ["SurprisalCache", "load_masked_lm", "surprisal_source"]
 
 
 class SurprisalCache:
@@ -79,10 +81,71 @@ class SurprisalCache:
         missing = [seed for seed in seeds if not self._path(f"{seed}.npy").exists()]
         if not missing:
             return
-        model = self._model(tell)
+        self._directory.mkdir(parents=True, exist_ok=True)
+        choice, options = self._spec.masked_lm, self._spec.classifier.options
+        place: dict[str, Any] = {key: options[key] for key in ("device", "cache_dir") if key in options}
+        rng = named_generator(self._spec.dataset, "masked-LM head")
+        model = load_masked_lm(choice, self._texts, rng, place, tell)
+        if model.training is not None:
+            notes = [_head_note(choice, model.training)]
+            write_atomically(self._path("head.json"), json.dumps({"notes": notes}).encode())
         for position, seed in enumerate(missing):
             tell(Preparing("measuring surprisal of the pool", position / len(missing)))
             rng = Streams(self._spec.dataset, "", seed).shared("surprisal")
             buffer = BytesIO()
             np.save(buffer, np.asarray(model.surprisal(self._texts, rng)))
             write_atomically(self._path(f"{seed}.npy"), buffer.getvalue())
+
+    def _path(self, name: str) -> Path:
+        told = "\n".join((repr(self._spec.masked_lm), self._spec.dataset, *self._texts.digests))
+        key = blake2b(told.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+        return self._directory / f"{key}-{name}"
+
+
+def load_masked_lm(
+    choice: MaskedLMChoice,
+    texts: Texts,
+    rng: np.random.Generator,
+    place: Mapping[str, Any] | None = None,
+    tell: EventListener = ignore,
+) -> MaskedLanguageModel:
+    """Load a masked language model; where its checkpoint lacks the head and the choice allows, train one on the texts.
+
+    Raises
+    ------
+    ModelUnavailable
+        The model cannot be loaded, or lacks its head and none may be trained.
+    """
+    tell(Preparing(f"loading the masked language model {choice.model}"))
+    try:
+        return MaskedLanguageModel.load(choice.model, max_length=choice.max_length, **place or {})
+    except ModelUnavailable:
+        if not choice.train_head:
+            raise
+    tell(Preparing(f"training a masked-LM head on {min(choice.texts, len(texts)):,} texts of the pool"))
+    return MaskedLanguageModel.train_head(
+        texts,
+        rng,
+        name=choice.model,
+        settings=HeadSettings(n_texts=choice.texts, epochs=choice.epochs, max_length=choice.max_length),
+        max_length=choice.max_length,
+        **place or {},
+    )
+
+
+def surprisal_source(choice: MaskedLMChoice) -> SurprisalSource:
+    """Give a source that loads the model, and trains its head if need be, when it is first asked."""
+
+    def measure(texts: Texts, rng: np.random.Generator) -> FloatArray:
+        head_rng, token_rng = rng.spawn(2)
+        return load_masked_lm(choice, texts, head_rng).surprisal(texts, token_rng)
+
+    return measure
+
+
+def _head_note(choice: MaskedLMChoice, report: HeadReport) -> str:
+    return (
+        f"ALPS: {choice.model} has no masked-LM head, so one was trained on {choice.texts:,} texts of the pool with the "
+        f"encoder frozen; on held-out texts it reaches {report.loss_after:.2f} nats per masked token, word frequencies "
+        f"alone {report.loss_unigram:.2f}."
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,10 +30,10 @@ __all__ = [
     "summary_table",
 ]
 
-#: Characters the terminal table may take.
-TERMINAL_WIDTH = 100
-#: Of these, what the function's name may take before it is folded.
-NAME_WIDTH = 24
+#: Head of the terminal table's column that is left out first.
+INTERVAL = "95 % interval"
+#: Characters for a function's name in the terminal table: never less, less rather than no intervals, never more.
+MIN_NAME_WIDTH, NAME_WIDTH, MAX_NAME_WIDTH = 10, 14, 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,8 @@ def area_table(summary: Summary) -> TextTable | None:
         summary,
         "differences",
         f"Difference to {REFERENCE} in AULC (mean accuracy over the range of labels), in percentage points, paired by"
-        " seed: mean, 95 % t interval, p of a two-sided paired t-test, and p after Holm's correction over the functions,"
-        " on which the verdict rests.",
+        " seed: mean, 95 % t interval, p of a two-sided paired t-test, and p after Holm's correction over the"
+        " functions, on which the verdict rests.",
         lambda function: function.area_comparison,
     )
 
@@ -214,11 +214,11 @@ def rounds_csv(result: ExperimentResult) -> str:
     return buffer.getvalue()
 
 
-def summary_table(result: ExperimentResult) -> Table:
-    """Build the table that ends a run in the terminal, at most 100 columns wide.
+def summary_table(result: ExperimentResult, width: int = 80) -> Table:
+    """Build the table that ends a run in the terminal, at most so many columns wide.
 
-    Where there are more budgets than fit, the first, the last and evenly spaced ones between them are shown. Needs no
-    optional part.
+    Where there are more budgets than fit, the first, the last and evenly spaced ones between them are shown; where even
+    two do not fit, the intervals are left out. Needs no optional part.
 
     Raises
     ------
@@ -226,42 +226,50 @@ def summary_table(result: ExperimentResult) -> Table:
         There is no finished run.
     """
     summary = summarize(result)
-    heads = ("AULC", f"To {REFERENCE}", "p (Holm)", "s/batch")
-    names = [Text(function.strategy, "bold" if function.strategy == REFERENCE else "") for function in summary.ranked]
-    rows = [_terminal_cells(function) for function in summary.ranked]
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    name_width = min(NAME_WIDTH, max(map(len, names)))
+    full = _columns(summary.ranked)
+    longest = max(len(function.strategy) for function in summary.functions)
     budget_width = max(5, *(len(formats.count(budget)) for budget in summary.budgets))
-    # Every column is padded by one character on each side.
-    room = TERMINAL_WIDTH - name_width - 2 - sum(widths) - 2 * len(widths)
-    budgets = _spaced(summary.budgets, room // (budget_width + 2))
+
+    def room(columns: Mapping[str, Sequence[Text]], n_budgets: int) -> int:
+        """Give what is left for the names: two characters between columns, one at either edge."""
+        widths = [max(len(head), *map(len, cells)) for head, cells in columns.items()]
+        return width - 2 - sum(widths) - 2 * len(widths) - n_budgets * (budget_width + 2)
+
+    fits = room(full, min(2, len(summary.budgets))) >= min(longest, NAME_WIDTH)
+    columns = full if fits else {head: cells for head, cells in full.items() if head != INTERVAL}
+    name_width = max(MIN_NAME_WIDTH, min(longest, MAX_NAME_WIDTH, room(columns, min(2, len(summary.budgets)))))
+    budgets = _spaced(summary.budgets, (room(columns, 0) - name_width) // (budget_width + 2))
     table = Table(
         title=Text(f"Test accuracy (%) on {result.spec.dataset}, by number of labels"),
         title_justify="left",
         caption=Text(
             f"AULC: mean accuracy over the range of labels, {_over_seeds(summary)}. To {REFERENCE}: difference in AULC"
-            " in points, with its 95 % interval; p of the paired t-test after Holm's correction."
+            f" in points{', with its 95 % interval' if fits else ''}; p of the paired t-test after Holm's correction."
             " s/batch: inference and selection, median."
         ),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
     table.add_column("Function", overflow="fold", width=name_width)
-    for head in (*map(formats.count, budgets), *heads):
+    for head in (*map(formats.count, budgets), *columns):
         table.add_column(head, justify="right", no_wrap=True)
-    for name, function, cells in zip(names, summary.ranked, rows, strict=True):
+    for function, *cells in zip(summary.ranked, *columns.values(), strict=True):
+        name = Text(function.strategy, style="bold" if function.strategy == REFERENCE else "")
         table.add_row(name, *(Text(_mean(function, budget)) for budget in budgets), *cells)
     return table
 
 
-def _terminal_cells(function: FunctionSummary) -> tuple[Text, ...]:
-    comparison = function.area_comparison
-    return (
-        Text(formats.percent(function.area)),
-        _difference(comparison),
-        Text(formats.p_value(comparison.adjusted_p if comparison else None)),
-        Text(formats.seconds(function.cost.acquisition_seconds)),
-    )
+def _columns(functions: Sequence[FunctionSummary]) -> dict[str, list[Text]]:
+    """Lay out all columns of the terminal table but the names and the budgets, by their heads."""
+    comparisons = [function.area_comparison for function in functions]
+    return {
+        "AULC": [Text(formats.percent(function.area)) for function in functions],
+        f"To {REFERENCE}": [_difference(comparison) for comparison in comparisons],
+        INTERVAL: [Text(formats.interval(c.difference.interval if c else None)) for c in comparisons],
+        "p (Holm)": [Text(formats.p_value(c.adjusted_p if c else None)) for c in comparisons],
+        "s/batch": [Text(formats.seconds(function.cost.acquisition_seconds)) for function in functions],
+    }
 
 
 def _mean(function: FunctionSummary, budget: int) -> str:
@@ -272,10 +280,8 @@ def _mean(function: FunctionSummary, budget: int) -> str:
 def _difference(comparison: Comparison | None) -> Text:
     if comparison is None:
         return Text(formats.ABSENT)
-    ends = comparison.difference.interval
-    text = formats.points(comparison.difference.mean)
     style = {Verdict.BETTER: "green", Verdict.WORSE: "red"}.get(comparison.verdict, "")
-    return Text(text if ends is None else f"{text} ({formats.interval(ends)})", style=style)
+    return Text(formats.points(comparison.difference.mean), style=style)
 
 
 def _spaced(budgets: tuple[int, ...], room: int) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 from nearmiss.acquisition.base import IndexArray, PoolView, Signal, Signals, Strategy
 from nearmiss.acquisition.registry import make_strategy, strategy_names
 from nearmiss.errors import InvalidInput, PoolExhausted, UnknownName
+from nearmiss.loop.signals import all_needs
 from nearmiss.text.stratify import stratified_sample
 
 __all__ = ["RANDOM", "STRATIFIED", "cold_start_strategy", "initial_method_names", "initial_set"]
@@ -69,8 +70,8 @@ def initial_set(
     """Choose n distinct pool rows to label first.
 
     ``stratified`` gives each class its share of n, at least one while n allows, and draws that many of it at random.
-    It needs the pool's labels, so only a simulation can use it. ``random`` draws uniformly. Any other method is a strategy that needs no trained model (TypiClust, ALPS ...), with ``signals``
-    holding what it reads.
+    It needs the pool's labels, so only a simulation can use it. ``random`` draws uniformly. Any other method is a
+    strategy that needs no trained model (TypiClust, ALPS ...), with ``signals`` holding what it reads.
 
     Raises
     ------
@@ -129,4 +130,4 @@ def _cold_start(strategy: Strategy, n: int, pool_size: int, signals: Signals, rn
 
 
 def _is_label_free(strategy: Strategy) -> bool:
-    return strategy.needs.pool | strategy.needs.labeled <= _LABEL_FREE
+    return all_needs(strategy) <= _LABEL_FREE

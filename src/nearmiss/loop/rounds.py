@@ -10,13 +10,12 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import numpy as np
-from scipy import sparse
-from torch import Tensor, from_numpy
 
-from nearmiss.acquisition.base import Array, FloatArray, IndexArray, PoolView, Selection, Signal, Signals, Strategy
+from nearmiss.acquisition.base import IndexArray, PoolView, Selection, Signal, Signals, Strategy
 from nearmiss.errors import InvalidInput
 from nearmiss.loop.annotators import Annotator
 from nearmiss.loop.metrics import Evaluation, evaluate
+from nearmiss.loop.signals import FeatureSource, FixedSignals, SurprisalSource, all_needs, rows_of
 from nearmiss.loop.state import PoolState
 from nearmiss.loop.streams import Streams
 from nearmiss.models.base import PENULTIMATE, Classifier
@@ -24,19 +23,12 @@ from nearmiss.text.corpus import Corpus, Texts
 
 __all__ = [
     "Acquisition",
-    "FeatureSource",
     "Round",
     "Schedule",
     "Simulation",
-    "SurprisalSource",
     "run_rounds",
     "step",
 ]
-
-#: Features that no label changes (TF-IDF, a pretrained encoder), of n texts: (n, d). Called once, with the whole pool.
-FeatureSource = Callable[[Texts], Array]
-#: Masked-LM surprisal vectors of n texts, (n, l). Called once, with the whole pool.
-SurprisalSource = Callable[[Texts, np.random.Generator], FloatArray | Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,23 +188,21 @@ def step(
     InvalidInput
         n is less than one, or the classifier lacks a needed signal.
     """
-    given = fixed or Signals()
+    fixed = fixed or Signals()
     unlabeled = state.unlabeled_indices
     PoolView(len(unlabeled)).require(n)
     started = perf_counter()
-    asked = _asked_of_model(strategy, given)
 
     def signals_of(rows: IndexArray, needs: frozenset[Signal]) -> Signals:
-        own = Signals()
-        if needs & asked:
-            texts = pool.take(rows)
-            inference = classifier.infer(texts, needs & asked, representations=(representation,), rng=inference_rng)
-            own = inference.signals(representation)
-        if given.features is not None and Signal.FEATURES in needs:
-            own = replace(own, features=_rows(given.features, rows))
-        if given.surprisal is not None and Signal.SURPRISAL in needs:
-            own = replace(own, surprisal=_dense_rows(given.surprisal, rows))
-        return own
+        known = rows_of(fixed, rows, needs)
+        asked = needs - {Signal.SURPRISAL} - ({Signal.FEATURES} if known.features is not None else set())
+        if not asked:
+            return known
+        inference = classifier.infer(pool.take(rows), asked, representations=(representation,), rng=inference_rng)
+        said = inference.signals(representation)
+        return replace(
+            said, features=said.features if known.features is None else known.features, surprisal=known.surprisal
+        )
 
     view = PoolView(
         size=len(unlabeled),
@@ -238,8 +228,12 @@ def run_rounds(simulation: Simulation, *, state: PoolState | None = None, rounds
     InvalidInput
         The strategy needs surprisal vectors and the simulation has no source of them.
     """
-    _require_surprisal_source(simulation)
-    schedule, streams = simulation.schedule, simulation.streams
+    schedule, streams, strategy = simulation.schedule, simulation.streams, simulation.strategy
+    named, source = (
+        (simulation.features, None) if isinstance(simulation.features, str) else (PENULTIMATE, simulation.features)
+    )
+    fixed = FixedSignals(simulation.pool, source, simulation.surprisal, streams.shared("surprisal"))
+    fixed.require(strategy)
     if state is None or rounds_done == 0:
         first = simulation.initial(streams.shared("initial"))
         state = PoolState.empty(len(simulation.pool)).with_labels(first, simulation.annotator.annotate(first))
@@ -247,51 +241,24 @@ def run_rounds(simulation: Simulation, *, state: PoolState | None = None, rounds
         rounds_done, fitted = 1, True
     else:
         fitted = False
-    if not schedule.next_batch(len(state)):
-        return
-    fixed = _fixed_signals(simulation)
-    if not fitted and _asked_of_model(simulation.strategy, fixed):
+    if not fitted and schedule.next_batch(len(state)) and fixed.missing(strategy):
         _fit(simulation, state, rounds_done - 1)
     while n := schedule.next_batch(len(state)):
         acquisition = step(
             simulation.pool,
             state,
             simulation.classifier,
-            simulation.strategy,
+            strategy,
             n,
             inference_rng=streams.own("inference", rounds_done),
             selection_rng=streams.own("selection", rounds_done),
-            representation=simulation.features if isinstance(simulation.features, str) else PENULTIMATE,
-            fixed=fixed,
+            representation=named,
+            fixed=fixed.signals(all_needs(strategy)),
         )
         bought = acquisition.pool_indices
         state = state.with_labels(bought, simulation.annotator.annotate(bought))
         yield _train_and_score(simulation, state, rounds_done, bought, acquisition)
         rounds_done += 1
-
-
-def _asked_of_model(strategy: Strategy, fixed: Signals) -> frozenset[Signal]:
-    asked = frozenset(strategy.needs.pool | strategy.needs.labeled) - {Signal.SURPRISAL}
-    return asked if fixed.features is None else asked - {Signal.FEATURES}
-
-
-def _fixed_signals(simulation: Simulation) -> Signals:
-    needs = simulation.strategy.needs.pool | simulation.strategy.needs.labeled
-    features = surprisal = None
-    if Signal.FEATURES in needs and not isinstance(simulation.features, str):
-        features = simulation.features(simulation.pool)
-    if Signal.SURPRISAL in needs and simulation.surprisal is not None:
-        surprisal = simulation.surprisal(simulation.pool, simulation.streams.shared("surprisal"))
-    return Signals(features=features, surprisal=surprisal)
-
-
-def _require_surprisal_source(simulation: Simulation) -> None:
-    needs = simulation.strategy.needs
-    if Signal.SURPRISAL in needs.pool | needs.labeled and simulation.surprisal is None:
-        raise InvalidInput(
-            f"{simulation.strategy.card.title} reads surprisal vectors, and the simulation has no source of them; "
-            "give it a masked language model's"
-        )
 
 
 def _fit(simulation: Simulation, state: PoolState, round_index: int) -> None:
@@ -332,11 +299,3 @@ def _score(simulation: Simulation, corpus: Corpus, round_index: int) -> Evaluati
     if inference.log_probs is None:
         raise InvalidInput("the classifier gave no log-probabilities when asked for them")
     return evaluate(inference.log_probs, corpus.gold())
-
-
-def _rows(array: Array, rows: IndexArray) -> Array:
-    return array[rows] if isinstance(array, sparse.csr_array) else _dense_rows(array, rows)
-
-
-def _dense_rows(array: FloatArray | Tensor, rows: IndexArray) -> FloatArray | Tensor:
-    return array[from_numpy(rows).to(array.device)] if isinstance(array, Tensor) else array[rows]

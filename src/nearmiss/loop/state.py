@@ -47,7 +47,7 @@ class PoolState:
         indices = _whole_numbers(self.labeled_indices, "pool rows")
         labels = _whole_numbers(self.labels, "labels")
         if len(indices) != len(labels):
-            raise InvalidArray(f"{len(indices)} pool rows but {len(labels)} labels; each row needs one label")
+            raise InvalidArray(_unpaired(indices, labels))
         if len(indices) and not (indices.min() >= 0 and indices.max() < self.pool_size):
             raise InvalidArray(
                 f"pool rows run from {indices.min()} to {indices.max()}, but the pool has {self.pool_size} texts; "
@@ -88,15 +88,21 @@ class PoolState:
         InvalidArray
             The new rows and labels break an invariant of the state.
         """
-        rows = _whole_numbers(indices, "pool rows")
+        rows, classes = _whole_numbers(indices, "pool rows"), _whole_numbers(labels, "labels")
+        if len(rows) != len(classes):
+            raise InvalidArray(_unpaired(rows, classes))
         again = np.intersect1d(rows, self.labeled_indices)
         if len(again):
             raise InvalidInput(f"pool row {again[0]} is labelled already; label each row once")
         return PoolState(
             self.pool_size,
             np.concatenate([self.labeled_indices, rows]),
-            np.concatenate([self.labels, _whole_numbers(labels, "labels")]),
+            np.concatenate([self.labels, classes]),
         )
+
+
+def _unpaired(indices: IndexArray, labels: IndexArray) -> str:
+    return f"{len(indices)} pool rows but {len(labels)} labels; each row needs one label"
 
 
 def _whole_numbers(values: Sequence[int] | npt.NDArray[np.generic], name: str) -> IndexArray:

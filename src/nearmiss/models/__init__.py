@@ -1,0 +1,1 @@
+"""Turn texts into the signals a strategy reads: classifiers, encoders, and the caches between them."""

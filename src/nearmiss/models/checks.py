@@ -55,7 +55,8 @@ class Ability:
         >>> Ability("tfidf", {Signal.LOG_PROBS}, ("penultimate",)).check({Signal.MC_LOG_PROBS}, ())
         Traceback (most recent call last):
         ...
-        nearmiss.errors.InvalidInput: the classifier 'tfidf' gives no mc_log_probs: it has no dropout to sample; ...
+        nearmiss.errors.InvalidInput: the classifier 'tfidf' gives no mc_log_probs: it has no dropout to sample; use \
+a classifier that has, such as 'tuned'
         """
         for signal in sorted(needs - self.signals):
             raise InvalidInput(f"the classifier {self.classifier!r} gives no {signal}: {_MENDS[signal]}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -48,6 +47,7 @@ class FrozenVectors:
 
     Examples
     --------
+    >>> import tempfile
     >>> texts = Texts(("a good film", "a fine movie", "rain in the north"))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     vectors = normalize_rows(FrozenVectors(cache_dir=folder).of(texts, Pooling.MEAN))
@@ -121,6 +121,7 @@ class FrozenClassifier:
 
     Examples
     --------
+    >>> import tempfile
     >>> rng = np.random.default_rng(0)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     classifier = FrozenClassifier(cache_dir=folder)

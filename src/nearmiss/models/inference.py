@@ -29,11 +29,13 @@ __all__ = [
     "Precision",
     "Reading",
     "StateBatch",
+    "TokenStates",
     "Tokens",
     "batches",
     "hidden_states",
     "pooled",
     "resolve_precision",
+    "states_at",
     "token_states",
     "tokenize",
 ]
@@ -164,6 +166,22 @@ class StateBatch:
     mask: Tensor
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenStates:
+    """States of single tokens.
+
+    Attributes
+    ----------
+    places
+        Which tokens, as positions in ``Tokens.ids``, shape (k,).
+    states
+        One vector each, shape (k, d), on the encoder's device.
+    """
+
+    places: npt.NDArray[np.int64]
+    states: Tensor
+
+
 def resolve_precision(precision: Precision, device: torch.device) -> Literal["float32", "bfloat16"]:
     """Decide what ``"auto"`` means on this device.
 
@@ -289,6 +307,24 @@ def hidden_states(
             else:
                 states = encoder.model(**inputs, output_hidden_states=True).hidden_states[depth]
         yield StateBatch(positions, states, inputs["attention_mask"].bool())
+
+
+def states_at(
+    encoder: Encoder, tokens: Tokens, chosen: npt.NDArray[np.bool_], reading: Reading
+) -> Iterator[TokenStates]:
+    """Stream the last layer's states of some tokens only.
+
+    Parameters
+    ----------
+    chosen
+        Which tokens, shape (T,), counted through all texts.
+    """
+    for batch in hidden_states(encoder, tokens, reading):
+        columns = np.arange(batch.states.shape[1])
+        real = columns < tokens.lengths[batch.positions][:, None]
+        places = np.where(real, tokens.offsets[batch.positions][:, None] + columns, 0)
+        wanted = real & chosen[places]
+        yield TokenStates(places[wanted], batch.states[torch.from_numpy(wanted).to(encoder.device)])
 
 
 def token_states(

@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -30,7 +30,15 @@ from torch.nn.utils.rnn import pad_sequence
 
 from nearmiss.errors import MissingExtra, NearmissError
 
-__all__ = ["ArrayStore", "PaddedRows", "RaggedRows", "default_cache_dir"]
+__all__ = [
+    "ArrayStore",
+    "PaddedRows",
+    "RaggedRows",
+    "StoredTensors",
+    "default_cache_dir",
+    "read_tensors",
+    "write_tensors",
+]
 
 _FORMAT = "nearmiss-rows-1"
 _SUFFIX = ".safetensors"
@@ -96,6 +104,14 @@ class RaggedRows:
         values = pad_sequence(chosen, batch_first=True)
         lengths = torch.tensor([len(row) for row in chosen])
         return PaddedRows(values, torch.arange(values.shape[1]) < lengths.unsqueeze(1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredTensors:
+    """A safetensors file's tensors, mapped into memory, and its metadata."""
+
+    tensors: Mapping[str, Tensor]
+    metadata: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,7 +197,7 @@ class ArrayStore:
             "offsets": torch.from_numpy(offsets),
             "values": torch.cat([row.detach().cpu() for row in rows]).contiguous(),
         }
-        self._write(name, tensors)
+        write_tensors(self.folder / name, tensors, {"format": _FORMAT, "key": self.key})
         self._refresh()
 
     def fill(
@@ -263,24 +279,6 @@ class ArrayStore:
             for row, digest in enumerate(shard.digests):
                 self._places.setdefault(digest, _Place(len(self._shards) - 1, row))
 
-    def _write(self, name: str, tensors: dict[str, Tensor]) -> None:
-        from safetensors import SafetensorError
-        from safetensors.torch import save_file
-
-        partial = ""
-        try:
-            handle, partial = tempfile.mkstemp(suffix=_PARTIAL, dir=self.folder)
-            os.close(handle)
-            save_file(tensors, partial, metadata={"format": _FORMAT, "key": self.key})
-            with Path(partial).open("rb+") as file:
-                os.fsync(file.fileno())
-            Path(partial).replace(self.folder / name)
-        except (OSError, SafetensorError) as error:
-            raise _no_cache(self.folder, error) from error
-        finally:
-            if partial:
-                Path(partial).unlink(missing_ok=True)
-
     def _sweep(self) -> None:
         for path in self.folder.glob(f"*{_PARTIAL}"):
             try:
@@ -290,26 +288,76 @@ class ArrayStore:
                 continue
 
 
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file that is whole or absent, whatever happens meanwhile.
+
+    Raises
+    ------
+    NearmissError
+        The disk is full or the folder cannot be written; nothing half-written is left behind.
+    MissingExtra
+        safetensors is not installed.
+    """
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import save_file
+    except ImportError as error:
+        raise _no_safetensors() from error
+    partial = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(suffix=_PARTIAL, dir=path.parent)
+        os.close(handle)
+        save_file(dict(tensors), partial, metadata=dict(metadata))
+        with Path(partial).open("rb+") as file:
+            os.fsync(file.fileno())
+        Path(partial).replace(path)
+    except (OSError, SafetensorError) as error:
+        raise _no_cache(path.parent, error) from error
+    finally:
+        if partial:
+            Path(partial).unlink(missing_ok=True)
+
+
+def read_tensors(path: Path, metadata: Mapping[str, str]) -> StoredTensors | None:
+    """Map a safetensors file into memory; None when there is none that is whole and bears this metadata.
+
+    Raises
+    ------
+    MissingExtra
+        safetensors is not installed.
+    """
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError as error:
+        raise _no_safetensors() from error
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = file.metadata() or {}
+            if any(found.get(name) != value for name, value in metadata.items()):
+                return None
+            return StoredTensors({name: file.get_tensor(name) for name in file.keys()}, found)  # noqa: SIM118
+    except (OSError, SafetensorError):
+        return None
+
+
 def _is_shard(entry: os.DirEntry[str]) -> bool:
     return entry.name.endswith(_SUFFIX) and entry.is_file()
 
 
 def _read_shard(path: Path, key: str) -> _Shard | None:
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ImportError as error:
-        raise MissingExtra("the cache of encoded texts", "transformers", "safetensors") from error
-    try:
-        with safe_open(path, framework="pt") as file:
-            if file.metadata() != {"format": _FORMAT, "key": key}:
-                return None
-            digests, offsets, values = (file.get_tensor(name) for name in ("digests", "offsets", "values"))
-    except (OSError, SafetensorError):
+    stored = read_tensors(path, {"format": _FORMAT, "key": key})
+    if stored is None or set(stored.tensors) != {"digests", "offsets", "values"}:
         return None
+    digests, offsets, values = (stored.tensors[name] for name in ("digests", "offsets", "values"))
     names = tuple(bytes(row).hex() for row in digests.numpy())
     if offsets.shape != (len(names) + 1,) or int(offsets[-1]) != len(values):
         return None
     return _Shard(values, offsets.numpy(), names)
+
+
+def _no_safetensors() -> MissingExtra:
+    return MissingExtra("the cache of encoded texts", "transformers", "safetensors")
 
 
 def _no_cache(folder: Path, error: Exception) -> NearmissError:

@@ -130,7 +130,7 @@ class TunedClassifier:
         precision: Precision = "auto",
     ) -> None:
         if readout not in tuple(Readout):
-            raise UnknownName.among("read-out", readout, Readout)
+            raise UnknownName.among("read-out", readout, map(str, Readout))
         if layers not in (1, 2):
             raise InvalidInput(f"layers is {layers}; train 1 or 2")
         if class_weight not in ("none", "balanced"):

@@ -116,7 +116,7 @@ _ONTOLOGY = (
 )
 _GLUE = "Wang et al. 2019 (GLUE), https://gluebenchmark.com"
 _ZHANG = "Zhang, Zhao and LeCun 2015, Character-level Convolutional Networks for Text Classification"
-_SWAPPED = "The paper's appendix says {said} of the training set serve for validation; its table of sizes, followed here, {has}."
+_SWAPPED = "The paper's text takes {said} of the training set for validation; its table of sizes, followed here, {has}."
 
 _KNOWN = (
     DatasetInfo(
@@ -140,7 +140,7 @@ _KNOWN = (
         source="Casanueva et al. 2020, https://github.com/PolyAI-LDN/task-specific-datasets",
         max_length=64,
         embedded=True,
-        remark="Complete; 1,000 of the 10,003 training texts serve for validation. 7 training texts recur in the test set, as published.",
+        remark="Complete. 1,000 of 10,003 training texts serve for validation; 7 of the 10,003 recur in the test set.",
     ),
     DatasetInfo(
         name="imdb",
@@ -165,6 +165,7 @@ _KNOWN = (
         source=f"Socher et al. 2013; {_GLUE}",
         paper_sizes=SplitSizes(60_600, 6_700, 871),
         ood=("imdb",),
+        remark="The test set is GLUE's development set: 872 phrases, though the paper prints 871.",
         hub=HubSource("nyu-mll/glue", "sst2", text="sentence", test="validation", validation=6_735),
     ),
     DatasetInfo(

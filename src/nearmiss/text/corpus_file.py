@@ -205,9 +205,14 @@ def _labels(
     written = opened.table[columns.label].to_pylist()
     for position in kept:  # a row without text declares no class
         values[position] = written[position]
-    if names is None:
-        names = declared_names(opened.table.schema, columns.label, opened.folder)
-    return encode_labels(values, names, f"{opened.where}: column {columns.label!r}")
+    where = f"{opened.where}: column {columns.label!r}"
+    declared = None if names is not None else declared_names(opened.table.schema, columns.label, opened.folder)
+    if declared is None:
+        return encode_labels(values, names, where)
+    try:
+        return encode_labels(values, declared, where)
+    except InvalidData as error:
+        raise InvalidData(f"{error} (declared by the file, or beside it; label_names overrides them)") from None
 
 
 def _row_ids(opened: OpenedTable, columns: Columns, *, named: bool) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 _HELD_OUT = 0.2
-# A pool that differs from the paper's by more than this is worth a note.
+# A split that differs from the paper's by more than this is worth a note.
 _SAME_SIZE = 0.05
 
 
@@ -157,30 +157,18 @@ def load_dataset(
 
 
 def assemble(located: Located, *, max_pool: int | None, max_test: int | None, seed: int) -> Splits:
-    """Read the tables of a dataset that has been found, and divide them; ``load_dataset`` after the looking."""
-    # One stream for each draw, so that a cap on one split never changes another.
-    validation_rng, held_out_rng, plan_rng, pool_rng, test_rng, ood_rng = np.random.default_rng(seed).spawn(6)
+    """Read the tables of a dataset that has been found, and divide them; ``load_dataset`` after the looking.
+
+    Examples
+    --------
+    >>> splits = assemble(locate("banking77"), max_pool=500, max_test=100, seed=0)
+    >>> splits.notes[0]
+    'pool capped at 500 of 9,003 texts, drawn by class'
+    """
+    # One stream for each kind of draw, so that a cap on one split never changes another.
+    division_rng, pool_rng, test_rng, ood_rng = np.random.default_rng(seed).spawn(4)
     notes: list[str] = []
-    parts = _read(located, notes)
-    if "pool" not in parts:
-        raise InvalidData(
-            f"{located.name} has no training split, only {' and '.join(parts)}: it can serve to test on, not as a pool"
-        )
-    plan = located.plan
-    if plan is not None and isinstance(plan.validation, int):
-        parts |= _set_aside(parts["pool"], plan.validation, "validation", validation_rng)
-        notes.append(
-            f"{len(parts['validation']):,} training texts, drawn by class with seed {seed}, serve for validation"
-        )
-    if plan is not None:
-        parts["pool"] = _cap(parts["pool"], plan.pool, "pool", plan_rng, notes)
-    if "test" not in parts:
-        size = max(1, round(_HELD_OUT * len(parts["pool"])))
-        parts |= _set_aside(parts["pool"], size, "test", held_out_rng)
-        notes.append(
-            f"no labelled test split: {len(parts['test']):,} of {len(parts['pool']) + len(parts['test']):,} texts, drawn by class with seed {seed}, "
-            "are held out as test set"
-        )
+    parts = _divide(_read(located, notes), located, division_rng, notes)
     pool = _cap(parts["pool"], max_pool, "pool", pool_rng, notes)
     test = _cap(parts["test"], max_test, "test set", test_rng, notes)
     notes += _comparison(pool, test, located)
@@ -196,17 +184,43 @@ def _read(located: Located, notes: list[str]) -> dict[str, Corpus]:
     parts: dict[str, Corpus] = {}
     for role in sorted(located.tables, key=lambda role: role != "pool"):
         opened = located.tables[role]
+        if role != "pool" and columns.label is not None and columns.label not in opened.table.column_names:
+            notes.append(f"the {role} split has no column {columns.label!r}, so it is left out")
+            continue
         file = _build(opened, columns, names, located.info)
-        labeled = file.labeled()
-        notes += [f"{role}: {note}" for note in file.notes]
+        labeled = file.labeled().corpus
+        notes += [note if role == "pool" else f"{role} split: {note}" for note in file.notes]
         if len(labeled):
-            columns, names = file.columns.names(), file.corpus.label_names
-            name = located.name if role == "pool" else f"{located.name} {role}"
-            parts[role] = replace(labeled.corpus, name=name)
+            # Row ids are of no use here, and need not be unique in every split.
+            columns, names = replace(file.columns.names(), row_id=None), labeled.label_names
+            parts[role] = replace(labeled, name=located.name if role == "pool" else f"{located.name} {role}")
         elif role == "pool":
             raise InvalidData(f"{opened.where}: column {file.columns.label!r} holds no label; a simulation needs them")
         else:
-            notes.append(f"{role}: without labels, so left out")
+            notes.append(f"the {role} split has no labels, so it is left out")
+    return parts
+
+
+def _divide(
+    parts: dict[str, Corpus], located: Located, rng: np.random.Generator, notes: list[str]
+) -> dict[str, Corpus]:
+    """Set aside what is missing: the validation rows of the plan, a test set."""
+    if "pool" not in parts:
+        raise InvalidData(
+            f"{located.name} has no training split, only {' and '.join(parts)}: it can serve to test on, not as a pool"
+        )
+    plan = located.plan
+    if plan is not None and isinstance(plan.validation, int):
+        parts = parts | _set_aside(parts["pool"], plan.validation, "validation", rng)
+        notes.append(f"{len(parts['validation']):,} training texts, drawn by class, serve for validation")
+    if plan is not None:
+        parts = parts | {"pool": _cap(parts["pool"], plan.pool, "pool", rng, notes)}
+    if "test" not in parts:
+        whole = len(parts["pool"])
+        parts = parts | _set_aside(parts["pool"], max(1, round(_HELD_OUT * whole)), "test", rng)
+        notes.append(
+            f"no labelled test split: {len(parts['test']):,} of {whole:,} texts, drawn by class, are held out to test"
+        )
     return parts
 
 
@@ -243,8 +257,10 @@ def _comparison(pool: Corpus, test: Corpus, located: Located) -> list[str]:
     """Say what a reader must know before comparing numbers."""
     notes = []
     paper = None if located.info is None else located.info.paper_sizes
-    if paper is not None and paper.pool is not None and abs(len(pool) - paper.pool) > _SAME_SIZE * paper.pool:
-        notes.append(f"the pool holds {len(pool):,} texts, the paper's {paper.pool:,}")
+    here = () if paper is None else (("pool", len(pool), paper.pool), ("test set", len(test), paper.test))
+    for what, size, papers in here:
+        if papers is not None and abs(size - papers) > _SAME_SIZE * papers:
+            notes.append(f"the {what} holds {size:,} texts, the paper's {papers:,}")
     shared = len(set(pool.texts.digests).intersection(test.texts.digests))
     if shared:
         notes.append(f"{shared:,} texts of the pool occur in the test set too")

@@ -27,6 +27,7 @@ _DELIMITERS = (",", ";", "\t", "|")
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 # A longer "column name" is a text: the file has no header.
 _LONGEST_COLUMN_NAME = 200
+_HEADER_LOOKED_AT = 10_000
 _FIELD_LIMIT = threading.Lock()
 
 
@@ -94,7 +95,7 @@ def parse_delimited(content: str, where: str, delimiter: str | None = None) -> P
 
 
 def _sniff(content: str) -> str:
-    header = next((line for line in content.splitlines() if line.strip()), "")
+    header = next(iter(content.lstrip()[:_HEADER_LOOKED_AT].splitlines()), "")
     unquoted = "".join(header.split('"')[::2])
     counts = Counter(character for character in unquoted if character in _DELIMITERS)
     return max(_DELIMITERS, key=lambda delimiter: counts[delimiter])  # the first of equals: the comma

@@ -47,7 +47,7 @@ def named_splits(found: Mapping[str, pa.Table], where: str, folder: Path | None 
 
 
 def open_folder(folder: Path) -> dict[str, OpenedTable]:
-    """Read the splits of a folder: files named ``train``, ``validation`` (or ``dev``) and ``test``, or a saved dataset.
+    r"""Read the splits of a folder: files named ``train``, ``validation`` or ``dev``, and ``test``; or a saved dataset.
 
     Files may also lie in ``data/`` and come in shards (``train-00000-of-00002.parquet``), as on the hub.
 
@@ -55,6 +55,16 @@ def open_folder(folder: Path) -> dict[str, OpenedTable]:
     ------
     InvalidData
         No file of these names, two formats of one split, or a file that cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for split in ("train", "test"):
+    ...         _ = Path(folder, f"{split}.csv").write_text("text,label\ngood film,positive\n")
+    ...     tables = open_folder(Path(folder))
+    >>> sorted(tables)
+    ['pool', 'test']
     """
     if is_saved_dataset(folder):
         return named_splits(read_saved(folder), str(folder), folder)
@@ -68,7 +78,16 @@ def open_folder(folder: Path) -> dict[str, OpenedTable]:
 
 
 def folder_sizes(folder: Path) -> SplitSizes:
-    """Count rows from file footers alone; None for a split that is not in Parquet."""
+    """Count rows from file footers alone; None for a split that is not in Parquet.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     parquet.write_table(pa.table({"text": ["good", "bad"]}), Path(folder, "train.parquet"))
+    ...     folder_sizes(Path(folder))
+    SplitSizes(pool=2, validation=None, test=None)
+    """
     counts: dict[str, int] = {}
     for role, paths in ({} if is_saved_dataset(folder) else _split_files(folder)).items():
         if all(path.suffix.lower() == ".parquet" for path in paths):

@@ -190,6 +190,13 @@ def declared_names(schema: pa.Schema, label_column: str, folder: Path | None) ->
     ------
     InvalidData
         A declaration that is not a list of names.
+
+    Examples
+    --------
+    >>> declaration = '{"info": {"features": {"label": {"names": ["neg", "pos"], "_type": "ClassLabel"}}}}'
+    >>> schema = pa.schema([("label", pa.int64())], metadata={"huggingface": declaration})
+    >>> declared_names(schema, "label", None)
+    ('neg', 'pos')
     """
     names = _class_label((schema.metadata or {}).get(b"huggingface"), label_column)
     if names is None and folder is not None:

@@ -18,7 +18,7 @@ from nearmiss.text.hub import read_hub
 from nearmiss.text.readers import looks_like_path
 from nearmiss.text.tables import read_table
 
-__all__ = ["DATA_DIR_VARIABLE", "Located", "data_folder", "embedded_folder", "locate", "locate_beside"]
+__all__ = ["DATA_DIR_VARIABLE", "Located", "data_folder", "embedded_folder", "locate", "locate_beside", "locate_on_hub"]
 
 #: The environment variable that names the folder of datasets when no ``data_dir`` is given.
 DATA_DIR_VARIABLE = "NEARMISS_DATA_DIR"
@@ -56,7 +56,13 @@ class Located:
 
 
 def embedded_folder(name: str) -> Path:
-    """Return the folder of a dataset inside the package."""
+    """Return the folder of a dataset inside the package.
+
+    Examples
+    --------
+    >>> embedded_folder("banking77").name
+    'banking77'
+    """
     return Path(__file__).parent / "data" / name
 
 
@@ -67,6 +73,12 @@ def data_folder(data_dir: str | Path | None) -> Path | None:
     ------
     InvalidData
         It is not a folder.
+
+    Examples
+    --------
+    >>> data_folder("no/such/place")
+    Traceback (most recent call last):
+    nearmiss.errors.InvalidData: --data-dir no/such/place is not a folder; it should hold one folder for each dataset
     """
     given = str(data_dir) if data_dir is not None else os.environ.get(DATA_DIR_VARIABLE)
     if not given:
@@ -89,19 +101,27 @@ def locate(name: str, data_dir: str | Path | None = None) -> Located:
         A path to nothing, or to files that cannot be read.
     ModelUnavailable
         A known dataset that is not on this machine, with the hub out of reach.
+
+    Examples
+    --------
+    >>> located = locate("banking77")
+    >>> located.where, list(located.tables)
+    ('the package', ['test', 'pool', 'validation'])
     """
     folder = data_folder(data_dir)
     info = CATALOG.get(name)
     if info is not None and info.embedded:
-        return Located(name, open_folder(embedded_folder(name)), "the package", info)
+        return _in_folder(name, embedded_folder(name), "the package", None)
     if folder is not None and not looks_like_path(name) and (folder / name).is_dir():
-        return Located(name, open_folder(folder / name), str(folder / name), info, folder=folder)
+        return _in_folder(name, folder / name, str(folder / name), folder)
     if info is not None:
-        return _on_hub(info, folder)
+        return locate_on_hub(info, folder)
     path = Path(name).expanduser()
     if path.is_dir():
-        return Located(path.resolve().name, open_folder(path), name)
-    if path.exists() or looks_like_path(name):
+        return _in_folder(path.resolve().name, path, name, None)
+    if looks_like_path(name) and not path.exists():
+        raise InvalidData(f"no such file or folder: {name}")
+    if path.exists():
         parsed = read_table(path)
         opened = OpenedTable(parsed.table, name, path.name.partition(".")[0], path.parent, parsed.notes)
         return Located(opened.name, {"pool": opened}, name)
@@ -113,19 +133,52 @@ def locate(name: str, data_dir: str | Path | None = None) -> Located:
 
 
 def locate_beside(located: Located, name: str) -> Located | None:
-    """Find an out-of-domain partner in the place where the dataset itself was found; None where it is not there."""
+    """Find an out-of-domain partner in the place where the dataset itself was found; None where it is not there.
+
+    Examples
+    --------
+    >>> locate_beside(locate("banking77"), "imdb") is None
+    True
+    """
     info = CATALOG[name]
     if located.folder is not None:
         partner = located.folder / name
         if not partner.is_dir():
             return None
-        return Located(name, open_folder(partner), str(partner), info, folder=located.folder)
+        return _in_folder(name, partner, str(partner), located.folder)
     if located.plan is None or info.hub is None:
         return None
-    return _on_hub(info, None)
+    return locate_on_hub(info)
 
 
-def _on_hub(info: DatasetInfo, folder: Path | None) -> Located:
+def _in_folder(name: str, folder: Path, where: str, beside: Path | None) -> Located:
+    tables = open_folder(folder)
+    info = CATALOG.get(name)
+    columns = ColumnNames()
+    if info is not None:  # our own form needs no guess
+        ours = ColumnNames("text", "text_pair" if info.paired else None, "label")
+        present = next(iter(tables.values())).table.column_names
+        columns = ours if {ours.text, ours.pair, ours.label} - {None} <= set(present) else columns
+    return Located(name, tables, where, info, columns, folder=beside)
+
+
+def locate_on_hub(info: DatasetInfo, folder: Path | None = None) -> Located:
+    """Load a known dataset's tables from the Hugging Face hub.
+
+    Parameters
+    ----------
+    info
+        Its ``hub`` entry says what to load.
+    folder
+        The folder of datasets that was looked in before, for the error.
+
+    Raises
+    ------
+    ModelUnavailable
+        No network, no ``hub`` extra, or no copy on the hub; says what was tried.
+    InvalidData
+        The copy lacks a split.
+    """
     looked = f"{folder} has no folder {info.name!r}" if folder else f"neither --data-dir nor {DATA_DIR_VARIABLE} is set"
     embedded = ", ".join(each.name for each in CATALOG.values() if each.embedded)
     mend = (

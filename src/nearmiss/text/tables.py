@@ -73,6 +73,8 @@ def read_table(path: str | Path, *, encoding: str | None = None, delimiter: str 
     ['text', 'label']
     """
     path = Path(path)
+    if not path.exists():
+        raise InvalidData(f"no such file: {path}")
     kind = _format(path)
     if kind is None:
         raise InvalidData(
@@ -107,8 +109,6 @@ def _format(path: Path) -> str | None:
 def _bytes(path: Path) -> bytes:
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
-        raise InvalidData(f"no such file: {path}") from None
     except OSError as error:
         raise InvalidData(f"{path} cannot be read: {error.strerror}") from None
     if path.suffix.lower() != ".gz":

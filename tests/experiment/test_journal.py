@@ -1,0 +1,150 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from nearmiss.errors import InvalidData, RunConflict
+from nearmiss.experiment import journal as journal_module
+from nearmiss.experiment.journal import RunFacts, RunJournal, read_finished, run_directory
+from nearmiss.experiment.records import RoundRecord, RoundTiming, RunKey
+from nearmiss.experiment.spec import ExperimentSpec
+
+FACTS = RunFacts("digest", pool_size=100, test_size=20, notes=("the pool was capped",))
+KEY = RunKey("cal", 0)
+SPEC = ExperimentSpec("imdb", ("cal",), (0,))
+
+
+def record(n):
+    ood = {"sst2": 1 / 7} if n == 2 else {}
+    return RoundRecord(n, 10 * (n + 1), tuple(range(10 * n, 10 * n + 10)), 0.1 + 0.2, 1 / 3, 0.7 + n, 1e-17, ood)
+
+
+def timing(n):
+    return RoundTiming(n, 0.5, 0.25, 1.0 + n, 0.125, 1 << 30)
+
+
+@pytest.fixture
+def directory(tmp_path):
+    return run_directory(tmp_path, SPEC, KEY)
+
+
+def write(directory, n_rounds, finish=False):
+    with RunJournal(directory, FACTS) as journal:
+        for n in range(len(journal.rounds), n_rounds):
+            journal.append(record(n), timing(n))
+        if finish:
+            journal.finish()
+
+
+def test_a_finished_run_reads_back_to_the_bit(directory):
+    assert read_finished(directory, KEY) is None
+    write(directory, 3, finish=True)
+    run = read_finished(directory, KEY)
+    assert run.result.rounds == tuple(record(n) for n in range(3))
+    assert run.result.timings == tuple(timing(n) for n in range(3))
+    assert run.facts == FACTS
+
+
+def test_without_the_marker_a_run_is_not_finished(directory):
+    write(directory, 3)
+    assert read_finished(directory, KEY) is None
+
+
+@pytest.mark.parametrize("keep", range(0, 400, 7))
+def test_a_journal_cut_anywhere_goes_on_and_ends_up_the_same(directory, keep):
+    write(directory, 3)
+    rounds, timings = directory / "rounds.jsonl", directory / "timings.jsonl"
+    whole = rounds.read_bytes(), timings.read_bytes()
+    os.truncate(rounds, min(keep, len(whole[0])))
+    with RunJournal(directory, FACTS) as journal:
+        assert list(journal.rounds) == [record(n) for n in range(len(journal.rounds))]
+        assert len(journal.rounds) == whole[0][: min(keep, len(whole[0]))].count(b"\n")
+    write(directory, 3)
+    assert (rounds.read_bytes(), timings.read_bytes()) == whole
+
+
+def test_torn_timings_cost_their_numbers_only(directory):
+    write(directory, 3, finish=True)
+    path = directory / "timings.jsonl"
+    path.write_bytes(path.read_bytes()[:-5])
+    assert read_finished(directory, KEY).result.timings[2] == RoundTiming(2, 0.0, 0.0, 0.0, 0.0, 0)
+
+
+def test_a_timing_whose_round_was_lost_is_dropped(directory):
+    write(directory, 2)
+    with (directory / "timings.jsonl").open("a") as file:
+        file.write(json.dumps({"round": 2}) + "\n")
+    write(directory, 3, finish=True)
+    assert read_finished(directory, KEY).result.timings == tuple(timing(n) for n in range(3))
+
+
+def test_garbage_after_a_crash_of_the_machine_is_dropped_at_the_end_only(directory):
+    write(directory, 2)
+    path = directory / "rounds.jsonl"
+    good = path.read_bytes()
+    path.write_bytes(good + b"\x00\x00\x00\n")
+    with RunJournal(directory, FACTS) as journal:
+        assert len(journal.rounds) == 2
+    assert path.read_bytes() == good
+    first, second = good.splitlines(keepends=True)
+    path.write_bytes(first[:10] + b"\n" + second)
+    with pytest.raises(InvalidData, match=r"rounds\.jsonl, line 1 is damaged; delete"), RunJournal(directory, FACTS):
+        pass
+    path.write_bytes(second)
+    with pytest.raises(InvalidData, match="line 1 is damaged"), RunJournal(directory, FACTS):
+        pass
+
+
+def test_a_marker_that_promises_more_than_there_is(directory):
+    write(directory, 3, finish=True)
+    path = directory / "rounds.jsonl"
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+    with pytest.raises(InvalidData, match="marked as done but holds 1 rounds"):
+        read_finished(directory, KEY)
+
+
+def test_refuses_to_go_on_with_other_data(directory):
+    write(directory, 1)
+    with pytest.raises(RunConflict, match="begun on other data"), RunJournal(directory, RunFacts("x", 90, 20)):
+        pass
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from nearmiss.experiment.journal import RunFacts, RunJournal
+with RunJournal(Path(sys.argv[1]), RunFacts("digest", 100, 20)):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_one_process_at_a_time_and_no_lock_outlives_its_process(directory, monkeypatch):
+    monkeypatch.setattr(journal_module, "_LOCK_PATIENCE_SECONDS", 0.2)
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(directory)], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(RunConflict, match="being written by another process"), RunJournal(directory, FACTS):
+            pass
+        holder.kill()
+        holder.wait()
+        write(directory, 1, finish=True)
+    assert read_finished(directory, KEY) is not None
+
+
+def test_waits_a_moment_for_a_lock_that_is_about_to_go(directory):
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER.replace("60", "1"), str(directory)], stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        write(directory, 1)
+
+
+@pytest.mark.parametrize("strategy", ["cal:k=5,features=tf/idf", "../../etc", "ÜBER", "a" * 300])
+def test_directories_are_plain_names_whatever_the_strategy(tmp_path, strategy):
+    spec = ExperimentSpec("imdb", (strategy,), (0,))
+    path = run_directory(tmp_path, spec, RunKey(strategy, 0))
+    assert path.parent == tmp_path / "runs"
+    assert len(path.name) < 100
+    assert path.name.isascii()
