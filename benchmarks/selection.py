@@ -3,8 +3,8 @@
     python -m benchmarks.selection            # the sizes quoted in the documentation, about two minutes on 2 cores
     python -m benchmarks.selection --quick    # a tenth of the rows
 
-CAL is held against FAISS (exact IndexFlatL2 search, then a vectorised score; ``pip install faiss-cpu``; skipped where it
-is missing), BADGE against k-means++ on the same factorised distances, one centre at a time in NumPy.
+CAL is held against FAISS (exact IndexFlatL2 search, then a vectorised score; skipped where faiss-cpu is not installed),
+BADGE against k-means++ on the same factorised distances, one centre at a time in NumPy.
 """
 
 from __future__ import annotations
@@ -108,7 +108,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="runs per figure; the median is quoted")
     options = parser.parse_args()
     scale = 10 if options.quick else 1
-    print(f"{os.cpu_count()} cores, torch {torch.__version__} on {torch.get_num_threads()} threads, NumPy {np.__version__}")
+    print(
+        f"{os.cpu_count()} cores, torch {torch.__version__} on {torch.get_num_threads()} threads, "
+        f"NumPy {np.__version__}"
+    )
     for d in (384, 768):
         bench_cal(100_000 // scale, 10_000 // scale, d, options.repeats)
     for d in (384, 768):

@@ -52,10 +52,8 @@ def write(table: pa.Table, source: Path, target: Path) -> None:
         "text": {"dtype": "string", "_type": "Value"},
         "label": {"names": list(names), "_type": "ClassLabel"},
     }
-    schema = pa.schema(
-        [pa.field("text", pa.string()), pa.field("label", pa.int64())],
-        metadata={"huggingface": json.dumps({"info": {"features": features}})},
-    )
+    columns: list[tuple[str, pa.DataType]] = [("text", pa.string()), ("label", pa.int64())]
+    schema = pa.schema(columns, metadata={"huggingface": json.dumps({"info": {"features": features}})})
     target.parent.mkdir(parents=True, exist_ok=True)
     parquet.write_table(table.cast(schema), target, compression="zstd", compression_level=19)
     sys.stdout.write(f"{target.relative_to(DATA)}: {table.num_rows} rows, {target.stat().st_size / 1000:.0f} kB\n")

@@ -8,7 +8,7 @@
     │   ├── InvalidData           an unreadable or empty file, a missing column, a label nobody declared
     │   └── UnknownName           no dataset, model, strategy or option of that name; says which names are near
     ├── PoolExhausted             more texts asked for than remain unlabelled
-    ├── MissingExtra              (also an ImportError) an optional part is not installed; says which pip install mends it
+    ├── MissingExtra              (also an ImportError) an optional part is missing; says which pip install mends it
     ├── ModelUnavailable          a model or dataset cannot be loaded: not on disk, no network, a head it lacks
     └── RunConflict               a run directory that belongs to another run, or is in use
 

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from nearmiss.errors import InvalidInput
-from nearmiss.models.top_layers import Dropout, Readout, PaddedStates, encoder_layers, take_top_layers
+from nearmiss.models.top_layers import Dropout, PaddedStates, Readout, encoder_layers, take_top_layers
 
 SMALL = {
     "vocab_size": 50,

@@ -113,8 +113,7 @@ class Badge:
         log_probs = required(view.pool.log_probs, "pool log_probs", view.size)
         inputs = as_rows(required(view.pool.features, "pool features", view.size), "pool features")
         residuals = _residuals(as_log_probs(log_probs, "pool log_probs"))
-        if isinstance(inputs, Tensor):
-            residuals = residuals.to(inputs)
+        residuals = residuals.to(inputs) if isinstance(inputs, Tensor) else residuals.cpu()
         if self.normalize:
             return ProductPoints(normalize_rows(inputs), normalize_rows(residuals))
         return ProductPoints(inputs, residuals)

@@ -49,8 +49,8 @@ __all__ = ["Frame", "PointSets", "Points", "QueryBlock", "Rows", "point_sets"]
 #: Which queries: a range, or their row numbers.
 Rows = slice | Tensor
 
-#: Temporaries of differences stay near this size: several passes are made over them, and they should stay in cache.
-DIFFERENCE_BYTES = 2 * 2**20
+#: Differences taken at once: two passes are made over them, and they should stay near the cores.
+DIFFERENCE_BYTES = 8 * 2**20
 
 
 class QueryBlock(Protocol):
@@ -210,6 +210,7 @@ class _DensePoints:
         self.x, self.y = queries, references
         self.n_queries, self.n_references = len(queries), len(kept)
         self.device = queries.device
+        self._space: tuple[Tensor, Tensor] | None = None
         self._kept = None if len(kept) == len(references) else torch.from_numpy(kept).to(self.device)
 
     @cached_property
@@ -228,14 +229,28 @@ class _DensePoints:
 
     def distances(self, rows: Rows, columns: Tensor) -> Tensor:
         x = self.x[rows]
+        n, width = columns.shape
         dimension = x.shape[1]
-        out = torch.empty(columns.shape, dtype=torch.float64, device=self.device)
-        for part in row_blocks(len(columns), columns.shape[1] * dimension * 8, DIFFERENCE_BYTES):
-            picked = columns[part].flatten()
-            references = self.y.index_select(0, picked if self._kept is None else self._kept[picked])
-            difference = x[part, None].to(torch.float64) - references.view(-1, columns.shape[1], dimension)
-            out[part] = difference.square_().sum(dim=-1)
-        return out.sqrt_()
+        out = torch.empty((n, width), dtype=torch.float64, device=self.device)
+        parts = list(row_blocks(n, width * dimension * 8, DIFFERENCE_BYTES))
+        picked, differences = self._room(max((part.stop - part.start for part in parts), default=0) * width)
+        for part in parts:
+            flat = columns[part].flatten()
+            kept = flat if self._kept is None else self._kept[flat]
+            references = torch.index_select(self.y, 0, kept, out=picked[: len(flat)])
+            shape = (part.stop - part.start, width, dimension)
+            difference = differences[: len(flat)].view(shape)
+            torch.sub(x[part, None].to(torch.float64), references.view(shape), out=difference)
+            torch.linalg.vector_norm(difference, dim=-1, out=out[part])
+        return out
+
+    def _room(self, pairs: int) -> tuple[Tensor, Tensor]:
+        """Give space for this many references and differences, kept from call to call: fresh pages cost more."""
+        if self._space is None or len(self._space[0]) < pairs:
+            shape = (pairs, self.y.shape[1])
+            differences = torch.empty(shape, dtype=torch.float64, device=self.device)
+            self._space = torch.empty(shape, dtype=self.y.dtype, device=self.device), differences
+        return self._space
 
     def repeats(self, rows: Tensor) -> npt.NDArray[np.int64]:
         return first_occurrences(self.x[rows])

@@ -15,8 +15,8 @@ def strategies(
 ) -> None:
     """List the acquisition functions, or print the fidelity card of one.
 
-    A card says what the function is, what it needs and costs, its options, and every point where the paper, the authors' code and this
-    implementation differ.
+    A card says what the function is, what it needs and costs, its options, and every point where the paper, the
+    authors' code and this implementation differ.
     """
     from rich.console import Console
     from rich.table import Table
@@ -65,7 +65,10 @@ def _print_strategy(name: str) -> None:
     if options:
         lines += ["", f"options (as {name}:option=value,option=value)"]
         lines += [f"  {o.name} = {o.default}   {o.kind}" for o in options]
-    lines += ["", "where implementations differ" if about.differences else "no difference between implementations is known"]
+    lines += [
+        "",
+        "where implementations differ" if about.differences else "no difference between implementations is known",
+    ]
     lines += [f"  - {difference}" for difference in about.differences]
     typer.echo("\n".join(lines))
 
@@ -108,7 +111,11 @@ def _print_dataset(name: str, data_dir: Path | None) -> None:
     lines += [f"licence   {info.licence}", f"source    {info.source}", f"where     {entry.where}"]
     for title, sizes in (("here", entry.sizes), ("paper", info.paper_sizes)):
         if sizes is not None:
-            counts = [f"{role} {n:,}" for role, n in (("pool", sizes.pool), ("validation", sizes.validation), ("test", sizes.test)) if n]
+            counts = [
+                f"{role} {n:,}"
+                for role, n in (("pool", sizes.pool), ("validation", sizes.validation), ("test", sizes.test))
+                if n
+            ]
             lines.append(f"{title:<9} {', '.join(counts)}")
     if info.ood:
         lines.append(f"ood       {', '.join(info.ood)}")

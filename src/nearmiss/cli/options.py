@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from nearmiss.errors import InvalidInput, UnknownName
+from nearmiss.errors import InvalidInput
 
 if TYPE_CHECKING:
     from nearmiss.experiment.spec import Option
 
-__all__ = ["classifier_option", "one_of"]
-
-_Choice = TypeVar("_Choice", bound=str)
+__all__ = ["classifier_option"]
 
 
 def classifier_option(text: str) -> tuple[str, Option]:
@@ -36,22 +34,3 @@ def classifier_option(text: str) -> tuple[str, Option]:
     except tomllib.TOMLDecodeError:
         typed = value
     return key.replace("-", "_"), typed if isinstance(typed, str | int | float | bool) else value
-
-
-def one_of(flag: str, value: str, *known: _Choice) -> _Choice:
-    """Hold a flag's value to the ones it may have.
-
-    Raises
-    ------
-    UnknownName
-        It is another.
-
-    Examples
-    --------
-    >>> one_of("--on-missing", "drop", "error", "drop")
-    'drop'
-    """
-    for choice in known:
-        if value == choice:
-            return choice
-    raise UnknownName.among(f"value of {flag}", value, known)

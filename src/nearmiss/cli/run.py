@@ -68,16 +68,14 @@ def run(
     except KeyboardInterrupt:
         typer.echo("\nnearmiss: stopped; finished rounds are saved, the same command goes on from there", err=True)
         raise typer.Exit(130) from None
-    console.print(summary_table(result))
+    console.print(summary_table(result, width=console.width))
     for sentence in (*verdict_sentences(result), *result.notes):
         console.print(sentence, markup=False, highlight=False)
     paths = write_report(result, directory)
     console.print(f"report: {paths.html}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _spec(
-    path: Path | None, changes: dict[str, object], classifier: str | None, options: list[str]
-) -> ExperimentSpec:
+def _spec(path: Path | None, changes: dict[str, object], classifier: str | None, options: list[str]) -> ExperimentSpec:
     from nearmiss.cli.options import classifier_option
     from nearmiss.errors import InvalidInput
     from nearmiss.experiment.spec import ClassifierChoice, ExperimentSpec
@@ -88,7 +86,9 @@ def _spec(
         name = str(changes["dataset"]).replace("/", "-").strip("-.") or "experiment"
         spec = ExperimentSpec(dataset="unset", strategies=("random",), name=name).replace(**changes)
     else:
-        raise InvalidInput("nothing to run: name a spec file, or both --dataset and --strategy (see nearmiss run --help)")
+        raise InvalidInput(
+            "nothing to run: name a spec file, or both --dataset and --strategy (see nearmiss run --help)"
+        )
     if classifier is not None:
         spec = spec.replace(classifier=classifier)
     if options:

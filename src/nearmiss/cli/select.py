@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -33,21 +33,22 @@ def select(
     text_column: Annotated[str | None, typer.Option(help="Column of the texts [default: guessed].")] = None,
     pair_column: Annotated[str | None, typer.Option(help="Column of the second texts.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of the labels [default: guessed].")] = None,
-    on_missing: Annotated[str, typer.Option(help="Rows without text: error or drop.")] = "error",
+    id_column: Annotated[str | None, typer.Option(help="Column that names each row [default: guessed].")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of text files [default: UTF-8, or the file's mark].")] = None,
+    on_missing: Annotated[Literal["error", "drop"], typer.Option(help="What to do with rows without text.")] = "error",
     seed: Annotated[int, typer.Option(help="Same files, same seed, same batch.")] = 0,
 ) -> None:
     """Choose the texts to label next, and write them to a file with rank, score and reason.
 
-    Rows of POOL whose text is labelled already are never chosen. Without any label the batch is one that covers the pool.
+    Rows of POOL whose text is labelled already are never chosen. Without any label, the batch covers the pool.
     """
-    from nearmiss.cli.options import classifier_option, one_of
+    from nearmiss.cli.options import classifier_option
     from nearmiss.experiment.oneshot import choose_next
     from nearmiss.experiment.spec import ClassifierChoice
     from nearmiss.text.readers import read_corpus
     from nearmiss.text.writers import check_writable, write_table
 
     check_writable(out, overwrite=overwrite)
-    missing = one_of("--on-missing", on_missing, "error", "drop")
     choice = ClassifierChoice(classifier, dict(classifier_option(text) for text in option or []))
 
     def read(path: Path, labels: LabelPolicy) -> CorpusFile:
@@ -57,7 +58,9 @@ def select(
             pair_column=pair_column,
             label_column=None if labels == "ignored" else label_column,
             labels=labels,
-            on_missing=missing,
+            id_column=id_column,
+            encoding=encoding,
+            on_missing=on_missing,
         )
         for note in file.notes:
             typer.echo(f"{path}: {note}", err=True)

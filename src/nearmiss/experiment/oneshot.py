@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 
 from nearmiss.acquisition.base import NeighborExplanation, Signal
+from nearmiss.acquisition.registry import make_strategy
 from nearmiss.errors import InvalidData, PoolExhausted
 from nearmiss.experiment.build import StrategyChoice
 from nearmiss.experiment.features import label_free_features, resolve_features
 from nearmiss.experiment.spec import ClassifierChoice, MaskedLMChoice
 from nearmiss.experiment.surprisal import surprisal_source
-from nearmiss.acquisition.registry import make_strategy
 from nearmiss.loop.learner import ActiveLearner
 from nearmiss.loop.signals import all_needs
 from nearmiss.models.base import PENULTIMATE
@@ -37,8 +36,8 @@ class NextBatch:
     Attributes
     ----------
     table
-        All columns of the chosen rows, then ``nearmiss_rank`` (from 1), ``nearmiss_row`` (the id, or the row's number in
-        the file), ``nearmiss_score``, and for CAL ``nearmiss_reason``.
+        All columns of the chosen rows, then ``nearmiss_rank`` (from 1), ``nearmiss_row`` (the id, or the row's number
+        in the file), ``nearmiss_score``, and for CAL ``nearmiss_reason``.
     notes
         What was assumed, in sentences for the user.
     """
@@ -139,7 +138,9 @@ def _joined(labeled: CorpusFile, pool: CorpusFile) -> Texts:
     if not len(labeled):
         return second
     if (first.second is None) != (second.second is None):
-        raise InvalidData("one file holds text pairs and the other single texts; name the pair column of both (--pair-column)")
+        raise InvalidData(
+            "one file holds text pairs and the other single texts; name the pair column of both (--pair-column)"
+        )
     pairs = None if first.second is None or second.second is None else first.second + second.second
     return Texts(first.first + second.first, pairs)
 
@@ -151,7 +152,8 @@ def _reasons(explanation: NeighborExplanation, labeled: CorpusFile) -> list[str]
         explanation.neighbor_indices, explanation.distances, explanation.divergences, strict=True
     ):
         told = [
-            f"{names[labeled.label_ids[i]]!r} row {labeled.row_ids[i]} (distance {distance:.3g}, divergence {divergence:.3g})"
+            f"{names[labeled.label_ids[i]]!r} row {labeled.row_ids[i]}"
+            f" (distance {distance:.3g}, divergence {divergence:.3g})"
             for i, distance, divergence in zip(neighbors, distances, divergences, strict=True)
             if i >= 0
         ]

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nearmiss.errors import MissingExtra
-from nearmiss.experiment.figures import NARROW, WIDE, function_panels, learning_curves
-from nearmiss.experiment.page import Drawings, Files, ReportPage, describe, report_page
 from nearmiss.experiment.records import ExperimentResult
-from nearmiss.experiment.rendering import figure_png, figure_svg, inline_svg
-from nearmiss.experiment.summary import Summary, summarize
-from nearmiss.experiment.tables import (
+from nearmiss.experiment.reporting.figures import NARROW, WIDE, function_panels, learning_curves
+from nearmiss.experiment.reporting.page import Drawings, Files, ReportPage, describe, report_page
+from nearmiss.experiment.reporting.rendering import figure_png, figure_svg, inline_svg
+from nearmiss.experiment.reporting.summary import Summary, summarize
+from nearmiss.experiment.reporting.tables import (
     accuracy_table,
     area_table,
     cost_table,
@@ -25,7 +25,7 @@ from nearmiss.experiment.tables import (
     rounds_csv,
     summary_table,
 )
-from nearmiss.experiment.verdicts import verdict_sentences
+from nearmiss.experiment.reporting.verdicts import verdict_sentences
 
 __all__ = ["ReportPaths", "rounds_csv", "summary_table", "verdict_sentences", "write_report", "write_rounds"]
 
@@ -131,7 +131,7 @@ def _html(page: ReportPage) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("nearmiss.experiment"),
+        loader=PackageLoader("nearmiss.experiment.reporting"),
         autoescape=True,
         undefined=StrictUndefined,
         keep_trailing_newline=True,

@@ -147,17 +147,19 @@ class _Grid:
     def carry_out(self, n_workers: int) -> None:
         with _writing_to(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
+        # Hired early: they load their libraries while the caches are filled.
+        idle = [self._hire(self.spec.threads) for _ in range(min(n_workers, len(self.unfinished)))]
         try:
             self._prepare()
-        except BaseException:
+            # Only now: until something can be run, the directory is nobody's.
+            with _writing_to(self.out):
+                write_atomically(self.out / "spec.toml", self.spec.to_toml().encode())
+            self._clock.mark()
+            self._work_off(deque(self.unfinished), idle)
+        finally:
+            for worker in idle:
+                worker.stop()
             _remove_if_empty(self.out)  # a misspelt dataset must leave nothing behind
-            raise
-        # Only now: until something can be run, the directory is nobody's.
-        with _writing_to(self.out):
-            write_atomically(self.out / "spec.toml", self.spec.to_toml().encode())
-        self._clock.mark()
-        keys = self.unfinished
-        self._work_off(deque(keys), min(n_workers, len(keys)))
 
     def _prepare(self) -> None:
         """Fill caches with all cores, in a process that then ends: this one stays light, and workers only read."""
@@ -190,8 +192,8 @@ class _Grid:
                 case event:
                     self.tell(event)
 
-    def _work_off(self, queue: deque[RunKey], n_workers: int) -> None:
-        idle: list[Worker] = []
+    def _work_off(self, queue: deque[RunKey], idle: list[Worker]) -> None:
+        n_workers = len(idle)
         busy: dict[Connection, _Post] = {}
         try:
             while queue or busy:
@@ -209,14 +211,15 @@ class _Grid:
                         else:
                             post.worker.stop()
         finally:
-            for worker in (*idle, *(post.worker for post in busy.values())):
-                worker.stop()
+            for post in busy.values():
+                post.worker.stop()
 
     def _is_through(self, post: _Post) -> bool:
         """Take one message of a worker; say whether its run is over, one way or the other."""
         try:
             message = post.worker.receive()
         except EOFError:
+            post.is_sound = False
             message = Failure(post.worker.obituary())
         match message:
             case Done():
@@ -226,7 +229,7 @@ class _Grid:
             case Failure(reason, error):
                 self.failed[post.key] = reason
                 self.errors += [error] if error else []
-                post.is_sound = error is not None  # what broke by accident may have left the process half dead
+                post.is_sound &= error is not None  # what broke by accident may have left the process half dead
                 self.tell(RunFailed(post.key, reason))
             case Prepared():
                 return False

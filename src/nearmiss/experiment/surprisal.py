@@ -87,7 +87,7 @@ class SurprisalCache:
         rng = named_generator(self._spec.dataset, "masked-LM head")
         model = load_masked_lm(choice, self._texts, rng, place, tell)
         if model.training is not None:
-            notes = [_head_note(choice, model.training)]
+            notes = [_head_note(choice, min(choice.texts, len(self._texts)), model.training)]
             write_atomically(self._path("head.json"), json.dumps({"notes": notes}).encode())
         for position, seed in enumerate(missing):
             tell(Preparing("measuring surprisal of the pool", position / len(missing)))
@@ -109,7 +109,7 @@ def load_masked_lm(
     place: Mapping[str, Any] | None = None,
     tell: EventListener = ignore,
 ) -> MaskedLanguageModel:
-    """Load a masked language model; where its checkpoint lacks the head and the choice allows, train one on the texts.
+    """Load a masked language model, or train a head on these texts where it lacks one and the choice allows.
 
     Raises
     ------
@@ -143,9 +143,9 @@ def surprisal_source(choice: MaskedLMChoice) -> SurprisalSource:
     return measure
 
 
-def _head_note(choice: MaskedLMChoice, report: HeadReport) -> str:
+def _head_note(choice: MaskedLMChoice, n_texts: int, report: HeadReport) -> str:
     return (
-        f"ALPS: {choice.model} has no masked-LM head, so one was trained on {choice.texts:,} texts of the pool with the "
+        f"ALPS: {choice.model} has no masked-LM head, so one was trained on {n_texts:,} texts of the pool with the "
         f"encoder frozen; on held-out texts it reaches {report.loss_after:.2f} nats per masked token, word frequencies "
         f"alone {report.loss_unigram:.2f}."
     )

@@ -93,30 +93,35 @@ Message = Event | Prepared | Done | Failure
 
 
 class _Hand:
-    """Carries out orders at one workplace; what orders share is built once."""
+    """Carries out orders at one workplace; what orders share is built once.
+
+    Libraries are loaded here, and not with the first order, so that a worker can be hired before there is work.
+    """
 
     def __init__(self, workplace: Workplace, tell: Callable[[Event], None]) -> None:
         self._workplace = workplace
         self._tell = tell
 
-    @cached_property
-    def _bench(self) -> Bench:
         import torch
 
+        from nearmiss.experiment import prepare, running
+
+        torch.set_num_threads(workplace.threads)
+        self._prepare = prepare.prepare
+        self._carry_out_run = running.carry_out_run
+
+    @cached_property
+    def _bench(self) -> Bench:
         from nearmiss.experiment.build import load_bench
 
-        torch.set_num_threads(self._workplace.threads)
         return load_bench(self._workplace.spec, self._workplace.out, self._workplace.data_dir)
 
     def carry_out(self, order: Order) -> Prepared | Done:
-        from nearmiss.experiment.prepare import prepare
-        from nearmiss.experiment.running import carry_out_run
-
         match order:
             case Prepare(keys):
-                return Prepared(prepare(self._bench, keys, self._tell))
+                return Prepared(self._prepare(self._bench, keys, self._tell))
             case Run(key):
-                carry_out_run(self._bench, key, self._workplace.out, self._tell)
+                self._carry_out_run(self._bench, key, self._workplace.out, self._tell)
         return Done()
 
 

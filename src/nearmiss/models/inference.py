@@ -8,12 +8,11 @@ its company: the same to the bit whether it was read among a thousand others or 
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
-from itertools import chain
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 
 from nearmiss.errors import InvalidInput
 from nearmiss.models.encoder import Encoder
+from nearmiss.models.tokens import Tokens, tokenize
 from nearmiss.text.corpus import Texts
 
 __all__ = [
@@ -30,14 +30,12 @@ __all__ = [
     "Reading",
     "StateBatch",
     "TokenStates",
-    "Tokens",
     "batches",
     "hidden_states",
     "pooled",
     "resolve_precision",
     "states_at",
     "token_states",
-    "tokenize",
 ]
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -46,8 +44,6 @@ Precision = Literal["auto", "float32", "bfloat16"]
 _NUMERICS = "1"
 #: Lengths are rounded up to a multiple of this before texts are grouped; 1 means no padding at all.
 _GRANULARITY = {"cpu": 1, "cuda": 32}
-_TOKENIZED_AT_ONCE = 2048
-_Item = TypeVar("_Item", np.int32, np.int8, np.bool_)
 #: Where BERT's relatives keep their list of layers. In all of these the states between two layers are what the upper
 #: one reads, with no final norm after the last, so a model cut short gives exactly the states at the cut.
 _LAYERS = {
@@ -118,36 +114,6 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tokens:
-    """Token ids of n texts, end to end.
-
-    Attributes
-    ----------
-    ids
-        Vocabulary ids, shape (T,), int32.
-    segments
-        0 in the first text of a pair and 1 in its partner, shape (T,), int8.
-    special
-        Whether the token was added by the tokenizer ([CLS], [SEP]), shape (T,).
-    offsets
-        Text i owns positions offsets[i] to offsets[i + 1], shape (n + 1,).
-    """
-
-    ids: npt.NDArray[np.int32]
-    segments: npt.NDArray[np.int8]
-    special: npt.NDArray[np.bool_]
-    offsets: npt.NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    @property
-    def lengths(self) -> npt.NDArray[np.int64]:
-        """Number of tokens of each text, shape (n,)."""
-        return np.diff(self.offsets)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class StateBatch:
     """States of the tokens of a few texts, on the encoder's device.
 
@@ -198,50 +164,6 @@ def resolve_precision(precision: Precision, device: torch.device) -> Literal["fl
     capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     native = capabilities.get("avx512_bf16", False) or capabilities.get("amx_bf16", False)
     return "bfloat16" if device.type == "cpu" and native else "float32"
-
-
-def tokenize(encoder: Encoder, texts: Texts, max_length: int) -> Tokens:
-    """Turn texts, or pairs, into token ids, cut at ``max_length`` tokens.
-
-    Raises
-    ------
-    InvalidInput
-        ``max_length`` exceeds what the model can read.
-
-    Examples
-    --------
-    >>> from nearmiss.models.encoder import load_encoder
-    >>> tokens = tokenize(load_encoder("minilm", "cpu"), Texts(("good film", "bad"), ("yes", "no")), 128)
-    >>> tokens.lengths, tokens.segments
-    (array([6, 5]), array([0, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1], dtype=int8))
-    """
-    if max_length > encoder.max_tokens:
-        raise InvalidInput(
-            f"max_length is {max_length}, but {encoder.name} reads at most {encoder.max_tokens} tokens; "
-            f"ask for at most {encoder.max_tokens}"
-        )
-    segments: list[npt.NDArray[np.int8]] = [np.empty(0, dtype=np.int8)]
-    special: list[npt.NDArray[np.bool_]] = [np.empty(0, dtype=np.bool_)]
-    flat: list[npt.NDArray[np.int32]] = [np.empty(0, dtype=np.int32)]
-    lengths: list[int] = []
-    for start in range(0, len(texts), _TOKENIZED_AT_ONCE):  # Python lists of ids are 10 times as large as arrays
-        stop = start + _TOKENIZED_AT_ONCE
-        encoding = encoder.tokenizer(
-            [_valid_unicode(text) for text in texts.first[start:stop]],
-            None if texts.second is None else [_valid_unicode(text) for text in texts.second[start:stop]],
-            truncation=True,
-            max_length=max_length,
-            padding=False,
-            return_token_type_ids=True,
-            return_special_tokens_mask=True,
-            return_attention_mask=False,
-        )
-        lengths.extend(len(ids) for ids in encoding["input_ids"])
-        flat.append(_concatenated(encoding["input_ids"], np.int32))
-        segments.append(_concatenated(encoding["token_type_ids"], np.int8))
-        special.append(_concatenated(encoding["special_tokens_mask"], np.bool_))
-    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
-    return Tokens(np.concatenate(flat), np.concatenate(segments), np.concatenate(special), offsets)
 
 
 def batches(
@@ -421,12 +343,3 @@ def _sharing(module: nn.Module, replaced: dict[str, nn.Module]) -> nn.Module:
     # A shallow copy shares the table of children itself: replacing one would change the original too.
     view.__dict__["_modules"] = {**module._modules, **replaced}
     return view
-
-
-def _concatenated(rows: Sequence[Sequence[int]], dtype: type[_Item]) -> npt.NDArray[_Item]:
-    return np.fromiter(chain.from_iterable(rows), dtype=dtype)
-
-
-def _valid_unicode(text: str) -> str:
-    # A lone surrogate, as broken JSON escapes leave behind, is no valid UTF-8 and the tokenizer would refuse it.
-    return text.encode("utf-8", "replace").decode("utf-8")

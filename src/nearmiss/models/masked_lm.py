@@ -35,7 +35,7 @@ from nearmiss.models.encoder import (
     load_quietly,
     resolve_device,
 )
-from nearmiss.models.inference import Precision, Reading, resolve_precision, states_at, tokenize
+from nearmiss.models.inference import Precision, Reading, resolve_precision, states_at
 from nearmiss.models.mlm_head import (
     HeadReport,
     HeadSettings,
@@ -46,6 +46,7 @@ from nearmiss.models.mlm_head import (
     train_tied_head,
 )
 from nearmiss.models.store import ArrayStore, default_cache_dir
+from nearmiss.models.tokens import tokenize
 from nearmiss.text.corpus import Texts
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from torch.nn import functional
 from nearmiss.arrays.tensors import torch_generator
 from nearmiss.errors import InvalidInput
 from nearmiss.models.encoder import Encoder
-from nearmiss.models.inference import Reading, Tokens, resolve_precision, states_at, tokenize
+from nearmiss.models.inference import Reading, resolve_precision, states_at
 from nearmiss.models.store import read_tensors, write_tensors
+from nearmiss.models.tokens import Tokens, tokenize
 from nearmiss.text.corpus import Texts
 
 __all__ = [

@@ -122,7 +122,7 @@ class TunedClassifier:
         head_learning_rate: float = 1e-3,
         weight_decay: float = 0.01,
         warmup: float = 0.1,
-        dropout: float = 0.2,
+        dropout: float = 0.3,
         class_weight: ClassWeight = "none",
         mc_samples: int = 10,
         cache_dir: str | Path | None = None,

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nearmiss.experiment import formats
-from nearmiss.experiment.rendering import FONT_SIZE, PALETTE, settings
-from nearmiss.experiment.summary import REFERENCE, FunctionSummary, Summary
+from nearmiss.experiment.reporting import formats
+from nearmiss.experiment.reporting.rendering import FONT_SIZE, PALETTE, settings
+from nearmiss.experiment.reporting.summary import REFERENCE, FunctionSummary, Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

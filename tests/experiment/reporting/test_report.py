@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from nearmiss.experiment.report import rounds_csv, verdict_sentences, write_report, write_rounds
-from nearmiss.experiment.summary import summarize
+from nearmiss.experiment.reporting.summary import summarize
 
 
 def test_the_page_holds_every_number(tmp_path, grid, parsed, words):

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from nearmiss._version import __version__
 from nearmiss.analysis.significance import PairedDifference, Verdict
-from nearmiss.experiment import formats
 from nearmiss.experiment.machine import usable_cores
 from nearmiss.experiment.records import ExperimentResult
-from nearmiss.experiment.rendering import PALETTE, Ink
-from nearmiss.experiment.summary import REFERENCE, Summary
-from nearmiss.experiment.tables import (
+from nearmiss.experiment.reporting import formats
+from nearmiss.experiment.reporting.rendering import PALETTE, Ink
+from nearmiss.experiment.reporting.summary import REFERENCE, Summary
+from nearmiss.experiment.reporting.tables import (
     TextTable,
     accuracy_table,
     area_table,
@@ -23,7 +23,7 @@ from nearmiss.experiment.tables import (
     last_table,
     quality_table,
 )
-from nearmiss.experiment.verdicts import FunctionVerdict, Verdicts, judge
+from nearmiss.experiment.reporting.verdicts import FunctionVerdict, Verdicts, judge
 
 if TYPE_CHECKING:
     from markupsafe import Markup

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nearmiss.analysis.significance import Comparison, Verdict
-from nearmiss.experiment.formats import count, interval, listing, p_value, points
 from nearmiss.experiment.records import ExperimentResult
-from nearmiss.experiment.summary import REFERENCE, FunctionSummary, Summary, summarize
+from nearmiss.experiment.reporting.formats import count, interval, listing, p_value, points
+from nearmiss.experiment.reporting.summary import REFERENCE, FunctionSummary, Summary, summarize
 
 __all__ = ["FunctionVerdict", "Verdicts", "judge", "verdict_sentences"]
 

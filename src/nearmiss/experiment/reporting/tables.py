@@ -14,9 +14,9 @@ from rich.text import Text
 
 from nearmiss.analysis.curves import estimate
 from nearmiss.analysis.significance import Comparison, Verdict
-from nearmiss.experiment import formats
 from nearmiss.experiment.records import ExperimentResult
-from nearmiss.experiment.summary import REFERENCE, FunctionSummary, Summary, summarize
+from nearmiss.experiment.reporting import formats
+from nearmiss.experiment.reporting.summary import REFERENCE, FunctionSummary, Summary, summarize
 
 __all__ = [
     "TextTable",

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from nearmiss.experiment import figures
-from nearmiss.experiment.rendering import PALETTE
+from nearmiss.experiment.reporting import figures
 from nearmiss.experiment.report import write_report
-from nearmiss.experiment.summary import summarize
+from nearmiss.experiment.reporting.rendering import PALETTE
+from nearmiss.experiment.reporting.summary import summarize
 
 
 def test_colours_are_the_pages_and_names_are_left_alone(tmp_path, grid):

@@ -12,8 +12,8 @@ import numpy as np
 from nearmiss.analysis.curves import Estimate, LearningCurves, PairedCurves, align, estimate, pair
 from nearmiss.analysis.significance import Comparison, PairedSample, compare
 from nearmiss.errors import InvalidInput
-from nearmiss.experiment.formats import listing
 from nearmiss.experiment.records import ExperimentResult, RoundRecord, RoundTiming, RunResult
+from nearmiss.experiment.reporting.formats import listing
 
 __all__ = ["REFERENCE", "Cost", "FunctionSummary", "Summary", "summarize"]
 

@@ -8,7 +8,7 @@ import pytest
 from nearmiss.errors import InvalidInput
 from nearmiss.experiment.records import RunKey
 from nearmiss.experiment.report import summary_table, verdict_sentences, write_report
-from nearmiss.experiment.summary import summarize
+from nearmiss.experiment.reporting.summary import summarize
 
 
 def test_sentences_name_winners_losers_and_the_undecided(clear_result):
