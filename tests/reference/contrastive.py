@@ -4,7 +4,6 @@ import math
 import statistics
 
 import numpy as np
-
 from tests.reference.neighbors import nearest
 
 POOLING = {"mean": statistics.fmean, "max": max, "median": statistics.median}

@@ -26,7 +26,7 @@ def margin(probs):
 
 
 def bald(sampled_probs):
-    """Score (S, n, C): the entropy of the mean prediction less the mean of the entropies (Houlsby et al. 2011, eq. 2)."""
+    """Score (S, n, C): entropy of the mean prediction less mean entropy (Houlsby et al. 2011, eq. 2)."""
     n_samples, n, _ = sampled_probs.shape
     scores = []
     for i in range(n):

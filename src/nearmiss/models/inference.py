@@ -1,4 +1,4 @@
-"""Read texts with a pretrained encoder: tokenise, batch by length, one pass, results in the order of the input.
+"""Read texts with a pretrained encoder: batches of like length, one pass, results in the order of the input.
 
 Texts share a batch only when they have the same length in tokens (CPU) or the same length rounded up to a multiple of
 32 (CUDA, where small batches are dear). So nothing is padded on a CPU, and a text's states do not depend on

@@ -11,7 +11,7 @@ without any in one case of several, and all such texts with the same vector of z
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from nearmiss.arrays.distances import normalize_rows
@@ -45,8 +45,8 @@ from nearmiss.models.mlm_head import (
     tied_head,
     train_tied_head,
 )
-from nearmiss.models.store import ArrayStore, default_cache_dir
-from nearmiss.models.tokens import tokenize
+from nearmiss.models.store import default_cache_dir, read_tensors, write_tensors
+from nearmiss.models.tokens import Tokens, tokenize
 from nearmiss.text.corpus import Texts
 
 if TYPE_CHECKING:
@@ -56,10 +56,13 @@ __all__ = ["MaskedLanguageModel"]
 
 #: Of a text's tokens, the share whose surprisal is taken (ALPS, section 3.1).
 _FRACTION = 0.15
+_FORMAT = "nearmiss-surprisal-1"
+#: Rows of logits in memory at once; each is as long as the vocabulary.
+_PROJECTED_AT_ONCE = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LoadedModel:
+class _Loaded:
     """An encoder and the head its checkpoint brought."""
 
     encoder: Encoder
@@ -189,39 +192,66 @@ class MaskedLanguageModel:
         NearmissError
             The cache cannot be written.
         """
-        seed = int(rng.integers(2**63))
-        if not len(texts):
-            return np.empty((0, self._reading.max_length), dtype=np.float32)
-        key = self._reading.key(
-            self.encoder.fingerprint, self.encoder.device, f"surprisal {_FRACTION} {seed} {self._head_key}"
-        )
-        store = ArrayStore(self._directory, key)
-        digests = texts.digests
+        return self.surprisals(texts, [rng])[0]
 
-        def compute(positions: npt.NDArray[np.int64]) -> Sequence[Tensor]:
-            rngs = (np.random.default_rng([seed, int(digests[position], 16)]) for position in positions)
-            vectors = self._vectors(texts.take(positions), rngs)
-            return torch.from_numpy(vectors).unsqueeze(1).unbind()
+    def surprisals(self, texts: Texts, rngs: Sequence[np.random.Generator]) -> list[npt.NDArray[np.float32]]:
+        """Give what ``surprisal`` gives for each of several generators; the texts are encoded once for all of them.
 
-        store.fill(digests, compute)
-        return store.dense(digests)
+        Raises
+        ------
+        InvalidInput, NearmissError
+            As ``surprisal``.
+        """
+        seeds = [int(rng.integers(2**63)) for rng in rngs]
+        paths = {
+            seed: self._directory / "surprisal" / f"{self._vectors_key(texts, seed)}.safetensors" for seed in seeds
+        }
+        found: dict[int, npt.NDArray[np.float32]] = {}
+        for seed, path in paths.items():
+            stored = read_tensors(path, {"format": _FORMAT, "key": path.stem})
+            if stored is not None:
+                found[seed] = stored.tensors["vectors"].numpy()
+        missing = [seed for seed in paths if seed not in found]
+        for seed, vectors in zip(missing, self._computed(texts, missing), strict=True):
+            path = paths[seed]
+            write_tensors(path, {"vectors": torch.from_numpy(vectors)}, {"format": _FORMAT, "key": path.stem})
+            found[seed] = vectors
+        return [found[seed].copy() for seed in seeds]
 
-    def _vectors(self, texts: Texts, rngs: Iterable[np.random.Generator]) -> npt.NDArray[np.float32]:
+    def _vectors_key(self, texts: Texts, seed: int) -> str:
+        kind = f"surprisal {_FRACTION} {self._head_key} {_digest_of(texts)} {seed}"
+        return self._reading.key(self.encoder.fingerprint, self.encoder.device, kind)
+
+    def _computed(self, texts: Texts, seeds: Sequence[int]) -> list[npt.NDArray[np.float32]]:
+        if not seeds:
+            return []
         tokens = tokenize(self.encoder, texts, self._reading.max_length)
-        chosen = np.zeros(len(tokens.ids), dtype=np.bool_)
-        for text, rng in enumerate(rngs):
-            chosen[drawn_places(tokens, text, _FRACTION, rng)] = True
+        chosen = np.zeros((len(seeds), len(tokens.ids)), dtype=np.bool_)
+        for row, seed in enumerate(seeds):
+            for text, digest in enumerate(texts.digests):
+                own = np.random.default_rng([seed, int(digest, 16)])
+                chosen[row, drawn_places(tokens, text, _FRACTION, own)] = True
+        wanted: npt.NDArray[np.bool_] = np.logical_or.reduce(chosen, axis=0)
+        losses = self._losses(tokens, wanted)
+        text_of = np.repeat(np.arange(len(tokens)), tokens.lengths)
+        position = np.arange(len(tokens.ids)) - tokens.offsets[text_of]
+        vectors = np.zeros((len(seeds), len(tokens), self._reading.max_length), dtype=np.float32)
+        vectors[:, text_of, position] = np.where(chosen, losses, 0)
+        return [normalize_rows(of_seed) for of_seed in vectors]
+
+    def _losses(self, tokens: Tokens, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+        """Cross-entropy of the prediction at each chosen token, shape (T,), 0 elsewhere."""
         losses = np.zeros(len(tokens.ids), dtype=np.float32)
         half = resolve_precision(self._reading.precision, self.encoder.device) == "bfloat16"
-        for found in states_at(self.encoder, tokens, chosen, self._reading):
-            targets = torch.from_numpy(tokens.ids[found.places].astype(np.int64)).to(self.encoder.device)
-            with torch.no_grad(), torch.autocast(self.encoder.device.type, torch.bfloat16, enabled=half):
-                logits = self._head(found.states)
-            losses[found.places] = functional.cross_entropy(logits.float(), targets, reduction="none").cpu().numpy()
-        vectors = np.zeros((len(tokens), self._reading.max_length), dtype=np.float32)
-        text_of = np.repeat(np.arange(len(tokens)), tokens.lengths)
-        vectors[text_of, np.arange(len(tokens.ids)) - tokens.offsets[text_of]] = losses
-        return normalize_rows(vectors).astype(np.float32, copy=False)
+        for batch in states_at(self.encoder, tokens, chosen, self._reading):
+            for start in range(0, len(batch.places), _PROJECTED_AT_ONCE):
+                places = batch.places[start : start + _PROJECTED_AT_ONCE]
+                states = batch.states[start : start + _PROJECTED_AT_ONCE]
+                targets = torch.from_numpy(tokens.ids[places].astype(np.int64)).to(self.encoder.device)
+                with torch.no_grad(), torch.autocast(self.encoder.device.type, torch.bfloat16, enabled=half):
+                    logits = self._head(states)
+                losses[places] = functional.cross_entropy(logits.float(), targets, reduction="none").cpu().numpy()
+        return losses
 
 
 def _cache(directory: str | Path | None) -> Path:
@@ -229,11 +259,15 @@ def _cache(directory: str | Path | None) -> Path:
 
 
 def _head_key(encoder: Encoder, texts: Texts, settings: HeadSettings, reading: Reading, seed: int) -> str:
-    of_texts = blake2b("".join(texts.digests).encode(), digest_size=16).hexdigest()
-    return reading.key(encoder.fingerprint, encoder.device, f"masked-LM head {of_texts} {settings} {seed}")
+    kind = f"masked-LM head {_digest_of(texts)} {settings} {seed}"
+    return reading.key(encoder.fingerprint, encoder.device, kind)
 
 
-def _load_with_head(files: ModelFiles, device: torch.device) -> LoadedModel:
+def _digest_of(texts: Texts) -> str:
+    return blake2b("".join(texts.digests).encode(), digest_size=16).hexdigest()
+
+
+def _load_with_head(files: ModelFiles, device: torch.device) -> _Loaded:
     from transformers import AutoModelForMaskedLM, AutoTokenizer
 
     with load_quietly(), damage_named(files):
@@ -250,7 +284,7 @@ def _load_with_head(files: ModelFiles, device: torch.device) -> LoadedModel:
         )
     model = model.eval().requires_grad_(False).to(device=device, dtype=torch.float32)
     encoder = Encoder(files.name, model.base_model, tokenizer, files.fingerprint, device)
-    return LoadedModel(encoder, _own_head(model, files))
+    return _Loaded(encoder, _own_head(model, files))
 
 
 def _own_head(model: PreTrainedModel, files: ModelFiles) -> nn.Module:

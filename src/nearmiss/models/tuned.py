@@ -118,7 +118,7 @@ class TunedClassifier:
         max_length: int = 128,
         steps: int = 120,
         batch_size: int = 32,
-        learning_rate: float = 2e-4,
+        learning_rate: float = 3e-4,
         head_learning_rate: float = 1e-3,
         weight_decay: float = 0.01,
         warmup: float = 0.1,

@@ -1,0 +1,179 @@
+"""One pass over texts: the right states, in the right order, whatever the company."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AlbertConfig, AlbertModel
+
+from nearmiss.errors import InvalidInput
+from nearmiss.models.encoder import load_encoder
+from nearmiss.models.inference import (
+    Pooling,
+    Reading,
+    batches,
+    hidden_states,
+    pooled,
+    resolve_precision,
+    states_at,
+    token_states,
+)
+from nearmiss.models.tokens import tokenize
+from nearmiss.text.corpus import Texts
+from tests.models.tiny import SIZE, save, save_masked_distilbert, save_masked_roberta
+
+EXACT = Reading(max_length=32, precision="float32")
+
+
+def padded_states(encoder, texts, max_length):
+    """What transformers says of all texts padded into one batch: (states of every layer, mask)."""
+    first = [text.encode("utf-8", "replace").decode() for text in texts.first]
+    inputs = encoder.tokenizer(
+        first,
+        None if texts.second is None else list(texts.second),
+        padding=True,
+        truncation=True,
+        max_length=max_length,
+        return_tensors="pt",
+    )
+    if encoder.model.config.model_type == "distilbert":
+        inputs.pop("token_type_ids", None)
+    with torch.no_grad():
+        out = encoder.model(**inputs, output_hidden_states=True)
+    return out.hidden_states, inputs["attention_mask"].bool()
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_bert):
+    return load_encoder(tiny_bert, "cpu")
+
+
+@pytest.fixture(scope="module")
+def encoders(tiny_bert, tmp_path_factory):
+    """One of each way to reach a lower layer: cut (BERT, DistilBERT, RoBERTa), and computed in full (ALBERT)."""
+    small = {"embedding_size": 16, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    albert = AlbertConfig(**SIZE, **small, intermediate_size=48)
+    folders = [
+        tiny_bert,
+        save_masked_distilbert(tmp_path_factory.mktemp("distilbert")),
+        save_masked_roberta(tmp_path_factory.mktemp("roberta")),
+        save(tmp_path_factory.mktemp("albert"), AlbertModel, albert),
+    ]
+    return [load_encoder(folder, "cpu") for folder in folders]
+
+
+def test_states_of_every_layer_are_those_of_the_whole_model(encoders, assorted):
+    for encoder in encoders:
+        expected, mask = padded_states(encoder, assorted, 32)
+        for layer in range(encoder.n_layers + 1):
+            found = token_states(encoder, assorted, EXACT, layer=layer, dtype=torch.float32)
+            assert len(found) == len(assorted)
+            for i, states in enumerate(found):
+                torch.testing.assert_close(states, expected[layer][i][mask[i]], rtol=1e-4, atol=1e-5)
+
+
+def test_reading_lower_layers_leaves_the_model_whole(encoder, assorted):
+    before = token_states(encoder, assorted, EXACT)
+    token_states(encoder, assorted, EXACT, layer=0)
+    assert len(encoder.model.encoder.layer) == 2
+    assert encoder.model.pooler is not None
+    assert all(torch.equal(a, b) for a, b in zip(before, token_states(encoder, assorted, EXACT), strict=True))
+
+
+def test_pairs_are_read_with_their_segments(encoder):
+    texts = Texts(("good film", "bad", "the rain"), ("plot", "was good was bad", ""))
+    expected, mask = padded_states(encoder, texts, 32)
+    for i, states in enumerate(token_states(encoder, texts, EXACT, dtype=torch.float32)):
+        torch.testing.assert_close(states, expected[-1][i][mask[i]], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_text_reads_the_same_bits_alone_and_in_company(encoder, assorted, precision):
+    reading = Reading(max_length=32, precision=precision)
+    together = token_states(encoder, assorted, reading, dtype=torch.float32)
+    for i in range(len(assorted)):
+        alone = token_states(encoder, assorted.take([i]), reading, dtype=torch.float32)[0]
+        assert torch.equal(alone, together[i])
+
+
+def test_poolings_are_over_real_tokens_only(encoder, assorted):
+    expected, mask = padded_states(encoder, assorted, 32)
+    found = pooled(encoder, assorted, EXACT, list(Pooling))
+    for i in range(len(assorted)):
+        last, first = expected[-1][i][mask[i]], expected[0][i][mask[i]]
+        np.testing.assert_allclose(found[Pooling.MEAN][i], last.mean(0), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found[Pooling.CLS][i], last[0], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found[Pooling.EMBEDDING][i], first.mean(0), rtol=1e-4, atol=1e-5)
+
+
+def test_bfloat16_is_close_to_float32():
+    encoder = load_encoder("minilm", "cpu")
+    texts = Texts(("a good film", "the weather in the north", ""))
+    exact, half = (
+        pooled(encoder, texts, Reading(precision=precision), [Pooling.CLS])[Pooling.CLS]
+        for precision in ("float32", "bfloat16")
+    )
+    assert not np.array_equal(exact, half)
+    cosine = (exact * half).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(half, axis=1)
+    assert cosine.min() > 0.999
+
+
+def test_single_tokens_are_those_of_the_whole_text(encoder, assorted):
+    tokens = tokenize(encoder, assorted, 32)
+    chosen = np.random.default_rng(0).random(len(tokens.ids)) < 0.3
+    flat = torch.cat(token_states(encoder, assorted, EXACT, dtype=torch.float32))
+    places = []
+    for found in states_at(encoder, tokens, chosen, EXACT):
+        assert torch.equal(found.states, flat[found.places])
+        places.extend(found.places)
+    assert sorted(places) == np.flatnonzero(chosen).tolist()
+
+
+def test_batches_stream_within_the_budget(encoder, assorted):
+    tokens = tokenize(encoder, assorted, 32)
+    for batch in hidden_states(encoder, tokens, Reading(max_length=32, tokens_per_batch=40)):
+        assert batch.states.shape[:2] == batch.mask.shape
+        assert batch.mask.numel() <= 40
+        assert batch.mask.all()  # equal lengths on a CPU: nothing is padded
+
+
+@given(st.lists(st.integers(1, 40), max_size=60), st.integers(1, 200), st.integers(1, 16))
+def test_batches_hold_every_text_once_and_like_lengths_only(lengths, budget, granularity):
+    sizes = np.array(lengths, dtype=np.int64)
+    groups = batches(sizes, budget, granularity)
+    assert sorted(i for group in groups for i in group) == list(range(len(lengths)))
+    rounded = -(-sizes // granularity) * granularity
+    for group in groups:
+        assert len(set(rounded[group])) == 1
+        assert len(group) == 1 or len(group) * rounded[group[0]] <= budget
+    assert [rounded[group[0]] for group in groups] == sorted(rounded[group[0]] for group in groups)
+
+
+def test_key_names_what_the_result_depends_on():
+    cpu = torch.device("cpu")
+    reading = Reading(precision="float32")
+    key = reading.key("model", cpu, "mean")
+    assert Reading(precision="float32", tokens_per_batch=64).key("model", cpu, "mean") == key
+    others = [
+        reading.key("other", cpu, "mean"),
+        reading.key("model", torch.device("cuda"), "mean"),
+        reading.key("model", cpu, "cls"),
+        Reading(64, "float32").key("model", cpu, "mean"),
+        Reading(precision="bfloat16").key("model", cpu, "mean"),
+    ]
+    assert len({key, *others}) == 6
+    resolved = resolve_precision("auto", cpu)
+    assert Reading().key("model", cpu, "mean") == Reading(precision=resolved).key("model", cpu, "mean")
+
+
+@pytest.mark.parametrize("wrong", [{"max_length": 7}, {"precision": "float16"}, {"tokens_per_batch": 0}])
+def test_impossible_readings_are_refused(wrong):
+    with pytest.raises(InvalidInput, match=next(iter(wrong))):
+        Reading(**wrong)
+
+
+@pytest.mark.parametrize("layer", [-1, 3])
+def test_layers_the_model_lacks_are_refused(encoder, layer):
+    with pytest.raises(InvalidInput, match="layers 0 to 2"):
+        token_states(encoder, Texts(("good",)), EXACT, layer=layer)
