@@ -13,11 +13,11 @@ from nearmiss.arrays.points import point_sets
 
 def worst_ratio(x, y, frame_name):
     """Return the largest |σ²δ² − (a² + D)| / E over all pairs, δ² exact."""
-    points = point_sets(x, y).points
-    frame = getattr(points, frame_name)
+    sets = point_sets(x, y)
+    frame = getattr(sets.points, frame_name)
     block = frame.block(slice(0, x.shape[0]))
     approximate = np.concatenate([block.approximate(piece).double().numpy() for piece in frame.pieces], axis=1)
-    dense = [part.toarray() if sparse.issparse(part) else part for part in (x, y)]
+    dense = [part.toarray() if sparse.issparse(part) else part for part in (x, y[np.unique(sets.occurrences)])]
     exact = np.array([[float(exact_squared_distance(a, b)) for b in dense[1]] for a in dense[0]]) * frame.scale**2
     return (abs(exact - (block.offset.numpy()[:, None] + approximate)) / block.error.numpy()[:, None]).max()
 

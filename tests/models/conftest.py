@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from tests.models.tiny import save_bert, save_masked_bert
 
 from nearmiss.text.corpus import Texts
-from tests.models.tiny import save_bert, save_masked_bert
 
 
 @pytest.fixture(scope="session")

@@ -104,7 +104,7 @@ def test_a_decoder_is_refused(tmp_path):
     words = Tokenizer(models.WordLevel({"a": 0, "b": 1, "c": 2, "d": 3}, unk_token="d"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     PreTrainedTokenizerFast(tokenizer_object=words, unk_token="d").save_pretrained(tmp_path)
-    with pytest.raises(ModelUnavailable, match="gpt2.*not an encoder"):
+    with pytest.raises(ModelUnavailable, match=r"gpt2.*not an encoder"):
         load_encoder(str(tmp_path), "cpu")
 
 

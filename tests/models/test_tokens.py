@@ -36,5 +36,5 @@ def test_no_texts_give_no_tokens(encoder):
 
 
 def test_more_than_the_model_can_read_is_refused(encoder):
-    with pytest.raises(InvalidInput, match="max_length is 65.*at most 64"):
+    with pytest.raises(InvalidInput, match=r"max_length is 65.*at most 64"):
         tokenize(encoder, Texts(("good",)), 65)

@@ -131,7 +131,7 @@ class Bench:
 
     def simulation(self, key: RunKey) -> Simulation:
         """Put a run's parts together."""
-        surprisal = self.surprisal.source(key.seed)
+        surprisal = self.surprisal.source()
         return Simulation(
             pool=self.pool.texts,
             test=self.splits.test,
@@ -152,7 +152,7 @@ class Bench:
             self.strategy(key)
             self.features(key)
         if cold_start_strategy(self.spec.initial_method) is None:
-            self._initial(self.surprisal.source(0), np.random.default_rng(0))
+            self._initial(self.surprisal.source(), np.random.default_rng(0))
 
     def _initial(self, surprisal: SurprisalSource, rng: np.random.Generator) -> IndexArray:
         method = self.spec.initial_method

@@ -63,7 +63,7 @@ class Worker:
         """Send an order; a worker that is dead already shows it at the next ``receive``."""
         try:
             self.connection.send(order)
-        except BrokenPipeError:
+        except (BrokenPipeError, ConnectionResetError):
             return
 
     def receive(self) -> Message:
@@ -76,7 +76,7 @@ class Worker:
         """
         try:
             message: Message = self.connection.recv()
-        except ConnectionResetError as error:
+        except OSError as error:  # it died in the middle of a message
             raise EOFError from error
         return message
 
@@ -91,9 +91,13 @@ class Worker:
         lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
         return f"its process {ending}" + (f": {lines[-1]} (all of it in {self.log})" if lines else "")
 
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send the process a signal; one that has ended takes no notice."""
+        self._process.send_signal(number)
+
     def stop(self) -> None:
-        """End the process now. Whatever it was writing is safe: journals and caches survive a kill."""
-        self._process.kill()
+        """End the process now, if it has not ended. What it was writing is safe: journals and caches survive a kill."""
+        self.kill()
         self._process.wait()
         self.connection.close()
         if self._process.stdin is not None:

@@ -157,5 +157,5 @@ def _reasons(explanation: NeighborExplanation, labeled: CorpusFile) -> list[str]
             for i, distance, divergence in zip(neighbors, distances, divergences, strict=True)
             if i >= 0
         ]
-        reasons.append("predicted unlike its labelled neighbours: " + "; ".join(told[:_NEIGHBORS_TOLD]))
+        reasons.append("nearest labelled: " + "; ".join(told[:_NEIGHBORS_TOLD]))
     return reasons

@@ -33,7 +33,7 @@ def prepare(bench: Bench, keys: Sequence[RunKey], tell: EventListener) -> tuple[
     if not readers:
         return ()
     try:
-        bench.surprisal.fill(sorted({key.seed for key in readers}), tell)
+        bench.surprisal.fill(tell)
     except (ModelUnavailable, MissingExtra) as error:
         if everywhere:
             raise

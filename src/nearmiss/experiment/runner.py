@@ -124,6 +124,7 @@ class _Grid:
     skipped: dict[RunKey, str] = field(default_factory=dict)
     failed: dict[RunKey, str] = field(default_factory=dict)
     errors: list[NearmissError] = field(default_factory=list)
+    _crew: list[Worker] = field(default_factory=list)
     _clock: _Clock = field(init=False)
 
     def __post_init__(self) -> None:
@@ -147,9 +148,9 @@ class _Grid:
     def carry_out(self, n_workers: int) -> None:
         with _writing_to(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
-        # Hired early: they load their libraries while the caches are filled.
-        idle = [self._hire(self.spec.threads) for _ in range(min(n_workers, len(self.unfinished)))]
         try:
+            # Hired early: they load their libraries while the caches are filled.
+            idle = [self._hire(self.spec.threads) for _ in range(min(n_workers, len(self.unfinished)))]
             self._prepare()
             # Only now: until something can be run, the directory is nobody's.
             with _writing_to(self.out):
@@ -157,7 +158,7 @@ class _Grid:
             self._clock.mark()
             self._work_off(deque(self.unfinished), idle)
         finally:
-            for worker in idle:
+            for worker in self._crew:
                 worker.stop()
             _remove_if_empty(self.out)  # a misspelt dataset must leave nothing behind
 
@@ -165,11 +166,9 @@ class _Grid:
         """Fill caches with all cores, in a process that then ends: this one stays light, and workers only read."""
         self.tell(Preparing("starting"))
         worker = self._hire(usable_cores())
-        try:
-            worker.give(Prepare(self.unfinished))
-            prepared = self._until_prepared(worker)
-        finally:
-            worker.stop()
+        worker.give(Prepare(self.unfinished))
+        prepared = self._until_prepared(worker)
+        worker.stop()
         for skip in prepared.skips:
             for key in self.unfinished:
                 if key.strategy == skip.strategy:
@@ -195,24 +194,20 @@ class _Grid:
     def _work_off(self, queue: deque[RunKey], idle: list[Worker]) -> None:
         n_workers = len(idle)
         busy: dict[Connection, _Post] = {}
-        try:
-            while queue or busy:
-                while queue and len(busy) < n_workers:
-                    worker = idle.pop() if idle else self._hire(self.spec.threads)
-                    busy[worker.connection] = post = _Post(worker, queue.popleft())
-                    worker.give(Run(post.key))
-                for connection in wait(list(busy)):
-                    post = busy[cast("Connection", connection)]
-                    if self._is_through(post):
-                        del busy[post.worker.connection]
-                        self._clock.mark()
-                        if post.is_sound:
-                            idle.append(post.worker)
-                        else:
-                            post.worker.stop()
-        finally:
-            for post in busy.values():
-                post.worker.stop()
+        while queue or busy:
+            while queue and len(busy) < n_workers:
+                worker = idle.pop() if idle else self._hire(self.spec.threads)
+                busy[worker.connection] = post = _Post(worker, queue.popleft())
+                worker.give(Run(post.key))
+            for connection in wait(list(busy)):
+                post = busy[cast("Connection", connection)]
+                if self._is_through(post):
+                    del busy[post.worker.connection]
+                    self._clock.mark()
+                    if post.is_sound:
+                        idle.append(post.worker)
+                    else:
+                        post.worker.stop()
 
     def _is_through(self, post: _Post) -> bool:
         """Take one message of a worker; say whether its run is over, one way or the other."""
@@ -240,6 +235,7 @@ class _Grid:
 
     def _hire(self, threads: int) -> Worker:
         worker = Worker(self.out / "logs", threads)
+        self._crew.append(worker)
         worker.give(Workplace(self.spec, self.out.absolute(), self.data_dir, threads))
         return worker
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
@@ -17,7 +17,7 @@ from nearmiss.experiment.events import EventListener, Preparing, ignore
 from nearmiss.experiment.journal import write_atomically
 from nearmiss.experiment.spec import ExperimentSpec, MaskedLMChoice
 from nearmiss.loop.signals import SurprisalSource
-from nearmiss.loop.streams import Streams, named_generator
+from nearmiss.loop.streams import named_generator
 from nearmiss.models.masked_lm import MaskedLanguageModel
 from nearmiss.models.mlm_head import HeadReport, HeadSettings
 from nearmiss.text.corpus import Texts
@@ -26,9 +26,10 @@ __all__ = ["SurprisalCache", "load_masked_lm", "surprisal_source"]
 
 
 class SurprisalCache:
-    """One file of vectors per seed, for a masked language model and a pool.
+    """A file of vectors for a masked language model and a pool.
 
-    The tokens whose surprisal is taken are drawn at random, by dataset and seed; all strategies of a seed see the same.
+    The tokens whose surprisal is taken are drawn once per dataset, and all seeds share them: the pass over the pool
+    costs more than everything else ALPS does, and seeds still differ in their initial sets and cluster starts.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ class SurprisalCache:
         path = self._path("head.json")
         return tuple(json.loads(path.read_text())["notes"]) if path.exists() else ()
 
-    def source(self, seed: int) -> SurprisalSource:
+    def source(self) -> SurprisalSource:
         """Give a reader of the vectors that ``fill`` wrote.
 
         Raises
@@ -58,7 +59,7 @@ class SurprisalCache:
         ModelUnavailable
             When it is called: there are none.
         """
-        path = self._path(f"{seed}.npy")
+        path = self._path("vectors.npy")
 
         def read(texts: Texts, _: np.random.Generator) -> FloatArray:
             if not path.exists():
@@ -68,8 +69,8 @@ class SurprisalCache:
 
         return read
 
-    def fill(self, seeds: Sequence[int], tell: EventListener) -> None:
-        """Compute the vectors of these seeds that are not there yet.
+    def fill(self, tell: EventListener) -> None:
+        """Compute the vectors if they are not there yet.
 
         Raises
         ------
@@ -78,23 +79,21 @@ class SurprisalCache:
         MissingExtra
             transformers is not installed.
         """
-        missing = [seed for seed in seeds if not self._path(f"{seed}.npy").exists()]
-        if not missing:
+        path = self._path("vectors.npy")
+        if path.exists():
             return
-        self._directory.mkdir(parents=True, exist_ok=True)
         choice, options = self._spec.masked_lm, self._spec.classifier.options
         place: dict[str, Any] = {key: options[key] for key in ("device", "cache_dir") if key in options}
-        rng = named_generator(self._spec.dataset, "masked-LM head")
+        rng = named_generator(self._spec.dataset, "surprisal")
         model = load_masked_lm(choice, self._texts, rng, place, tell)
+        self._directory.mkdir(parents=True, exist_ok=True)
         if model.training is not None:
             notes = [_head_note(choice, min(choice.texts, len(self._texts)), model.training)]
             write_atomically(self._path("head.json"), json.dumps({"notes": notes}).encode())
-        for position, seed in enumerate(missing):
-            tell(Preparing("measuring surprisal of the pool", position / len(missing)))
-            rng = Streams(self._spec.dataset, "", seed).shared("surprisal")
-            buffer = BytesIO()
-            np.save(buffer, np.asarray(model.surprisal(self._texts, rng)))
-            write_atomically(self._path(f"{seed}.npy"), buffer.getvalue())
+        tell(Preparing("measuring surprisal of the pool"))
+        buffer = BytesIO()
+        np.save(buffer, model.surprisal(self._texts, rng))
+        write_atomically(path, buffer.getvalue())
 
     def _path(self, name: str) -> Path:
         told = "\n".join((repr(self._spec.masked_lm), self._spec.dataset, *self._texts.digests))
@@ -137,8 +136,7 @@ def surprisal_source(choice: MaskedLMChoice) -> SurprisalSource:
     """Give a source that loads the model, and trains its head if need be, when it is first asked."""
 
     def measure(texts: Texts, rng: np.random.Generator) -> FloatArray:
-        head_rng, token_rng = rng.spawn(2)
-        return load_masked_lm(choice, texts, head_rng).surprisal(texts, token_rng)
+        return load_masked_lm(choice, texts, rng).surprisal(texts, rng)
 
     return measure
 

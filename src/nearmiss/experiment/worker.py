@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -150,5 +149,7 @@ def _answer(hand: _Hand, order: Order) -> Message:
 
 
 def _die_with_parent() -> None:
-    sys.stdin.buffer.read()  # returns only when the parent's end closes, that is, when the parent is gone
+    # Returns when the other end closes: when the parent is gone. Not through sys.stdin, whose lock a waiting thread
+    # would hold while the interpreter shuts down.
+    os.read(0, 1)
     os._exit(1)

@@ -19,6 +19,8 @@ __all__ = ["Outputs", "Recipe", "TunedNetwork", "balanced_weights", "gather", "t
 #: Texts whose read-out vectors are computed at once for the head's first weights.
 _TEXTS_AT_ONCE = 64
 _LARGEST_GRADIENT = 1.0
+#: Vectors this near to their mean, relative to its squared norm, differ by rounding alone.
+_ROUNDING = 1e-8
 #: The first head's logits grow with the number of classes: the more there are, the more it takes to stand out.
 _FIRST_CONFIDENCE = 2.0
 
@@ -135,7 +137,7 @@ class TunedNetwork(nn.Module):
         vectors = torch.cat([self.top(gather(rows, block, labels.device)) for block in blocks])
         center = vectors.mean(dim=0)
         spread = (vectors - center).square().sum(dim=1).mean()
-        if spread == 0:  # a single text, or copies of one
+        if spread <= _ROUNDING * center.square().sum():  # a single text, or copies of one
             return
         classes = np.unique(labels.numpy(force=True)).tolist()
         scale = _FIRST_CONFIDENCE * (1 + np.log(len(classes))) / spread
