@@ -31,7 +31,8 @@ imports: $(VENV)/.installed-dev
 # Tests come last, so that the output closes with pytest's own line.
 check: lint types imports test
 
-bench: $(VENV)/.installed-dev
+bench: $(VENV)/.installed
+	$(PIP) --group bench
 	$(BIN)/python -m benchmarks.selection
 
 $(VENV)/.created:

@@ -106,7 +106,7 @@ def test_one_label_only(nearmiss, files, tmp_path):
         (("--classifier", "nope"), "no classifier named 'nope'"),
         (("--text-column", "body"), "body"),
         (("--option", "max-length"), "expected KEY=VALUE"),
-        (("--strategy", "bald"), "tuned"),
+        (("--strategy", "bald", "-n", "3"), "tuned"),
     ],
 )
 def test_refusals_leave_nothing_behind(nearmiss, files, arguments, message):
