@@ -245,11 +245,15 @@ def test_it_scores_and_explains():
         ),
         (
             {"labeled": Signals(features=np.ones((M, D + 1)), log_probs=np.log(np.full((M, C), 1 / C)))},
-            "queries have 6 columns and references 7",
+            "pool features are dense with 6 columns, labeled features dense with 7; pass one and the same",
+        ),
+        (
+            {"pool": Signals(features=sparse.csr_array((N, D)), log_probs=np.log(np.full((N, C), 1 / C)))},
+            "pool features are sparse with 6 columns, labeled features dense with 6; pass one and the same",
         ),
         (
             {"labeled": Signals(features=np.full((M, D), np.nan), log_probs=np.log(np.full((M, C), 1 / C)))},
-            "holds NaN in row 0",
+            "labeled features holds NaN in row 0",
         ),
         ({"pool": Signals(features=np.ones((N, D)), log_probs=np.full((N, C), 0.3))}, "pass log-probabilities"),
     ],

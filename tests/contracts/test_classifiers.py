@@ -5,6 +5,7 @@ The two that need an encoder are run on a small random BERT: the contract is abo
 
 import numpy as np
 import pytest
+import torch
 from scipy import sparse
 from tests.models.tiny import save_bert
 
@@ -22,6 +23,14 @@ LABELS = np.arange(36) % C
 TEXTS = Texts(tuple(" ".join(_DRAW.choice(_WORDS[label], size=4)) for label in LABELS))
 PAIRS = Texts(TEXTS.first, TEXTS.first[::-1])
 ODD = Texts(("", "   ", "🙂🎬", "?!", "word " * 3000, "good film", "a\x00b", "lone \ud800 surrogate", "電影很好"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread_for_tiny_models():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

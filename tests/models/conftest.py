@@ -1,8 +1,17 @@
 import numpy as np
 import pytest
+import torch
 from tests.models.tiny import save_bert, save_masked_bert
 
 from nearmiss.text.corpus import Texts
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread_for_tiny_models():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # two threads on a matrix of 32 columns wait for each other most of the time
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -26,8 +26,9 @@ from nearmiss.acquisition.base import (
 from nearmiss.arrays.distances import normalize_rows
 from nearmiss.arrays.divergence import as_log_probs, cross_entropy, kl_divergence
 from nearmiss.arrays.neighbors import nearest_neighbors
+from nearmiss.arrays.seeding import as_rows
 from nearmiss.arrays.selection import top_indices
-from nearmiss.arrays.tensors import as_labels, required, row_blocks, take_rows, to_numpy
+from nearmiss.arrays.tensors import Matrix, as_labels, is_sparse, required, row_blocks, take_rows, to_numpy
 from nearmiss.errors import InvalidArray, InvalidInput
 
 __all__ = ["Cal", "CalVariant", "cal_scores"]
@@ -205,8 +206,7 @@ class Cal:
         return self._pairs(view).explain(indices)
 
     def _pairs(self, view: PoolView) -> _Pairs:
-        pool = required(view.pool.features, "pool features", view.size)
-        labeled = _labeled_features(view)
+        pool, labeled = _features(view)
         divergence = self._divergence(view, labeled.shape[0])
         if self.normalize:
             pool, labeled = normalize_rows(pool), normalize_rows(labeled)
@@ -284,16 +284,25 @@ class _Pairs:
         )
 
 
-def _labeled_features(view: PoolView) -> Array:
+def _features(view: PoolView) -> tuple[Matrix, Matrix]:
+    """Return the features of the pool and of the labelled set, checked against each other."""
     given = view.labeled.features
     m = len(view.labels) if given is None or len(view.labels) else given.shape[0]
-    features = required(given, "labeled features", m)
-    if features.shape[0] == 0:
+    pool = as_rows(required(view.pool.features, "pool features", view.size), "pool features")
+    labeled = as_rows(required(given, "labeled features", m), "labeled features")
+    if labeled.shape[0] == 0:
         raise InvalidInput(
             "cal compares candidates with labelled examples, and there are none; "
             "label a first batch with another strategy, e.g. random or typiclust"
         )
-    return features
+    forms = ["sparse" if is_sparse(part) else "dense" for part in (pool, labeled)]
+    widths = pool.shape[1], labeled.shape[1]
+    if forms[0] != forms[1] or widths[0] != widths[1]:
+        raise InvalidArray(
+            f"pool features are {forms[0]} with {widths[0]} columns, labeled features {forms[1]} with {widths[1]}; "
+            "pass one and the same representation of both"
+        )
+    return pool, labeled
 
 
 def _gold_labels(view: PoolView, m: int, n_classes: int) -> IndexArray:

@@ -295,7 +295,9 @@ def _read(name: str, slot: _Slot, raw: str) -> object:
                 continue
         elif part is str:
             return raw
-    raise InvalidInput(f"{slot.name} of {name} is {raw!r}, expected {_kind(slot.annotation)}, e.g. {_write(slot.default)}")
+    raise InvalidInput(
+        f"{slot.name} of {name} is {raw!r}, expected {_kind(slot.annotation)}, e.g. {_write(slot.default)}"
+    )
 
 
 def _write(value: object) -> str:

@@ -1,7 +1,7 @@
 """Surprisal vectors by a masked language model, the representation ALPS clusters.
 
 Yuan, Lin and Boyd-Graber (EMNLP 2020), "Cold-start Active Learning through Self-supervised Language Modeling",
-arXiv 2010.09535, section 3. The input is left unmasked; at a random 15 % of a text's tokens the cross-entropy of the
+arXiv 2010.09535. The input is left unmasked; at a random 15 % of a text's tokens the cross-entropy of the
 model's prediction against the token itself is taken, 0 stands everywhere else, and the vector is scaled to norm 1.
 
 One point differs from the authors' code: they draw every token with probability 0.15, which leaves a short text
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MaskedLanguageModel"]
 
-#: Of a text's tokens, the share whose surprisal is taken (ALPS, section 3.1).
+#: Of a text's tokens, the share whose surprisal is taken.
 _FRACTION = 0.15
 _FORMAT = "nearmiss-surprisal-1"
 #: Rows of logits in memory at once; each is as long as the vocabulary.

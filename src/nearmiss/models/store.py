@@ -336,7 +336,8 @@ def read_tensors(path: Path, metadata: Mapping[str, str]) -> StoredTensors | Non
             found = file.metadata() or {}
             if any(found.get(name) != value for name, value in metadata.items()):
                 return None
-            return StoredTensors({name: file.get_tensor(name) for name in file.keys()}, found)  # noqa: SIM118
+            names = file.keys()
+            return StoredTensors({name: file.get_tensor(name) for name in names}, found)
     except (OSError, SafetensorError):
         return None
 
