@@ -61,3 +61,10 @@ def test_no_convergence_is_recorded_not_warned_of():
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(InvalidInput, match=next(iter(wrong))):
         LogisticSettings(**wrong)
+
+
+def test_many_classes_with_few_labels_each_pass_without_warning():
+    labels = np.repeat(np.arange(15), 2)[:28]
+    features = np.random.default_rng(0).normal(size=(28, 4))
+    head = LogisticHead.train(features, labels, 15, LogisticSettings())
+    assert head.logits(features).shape == (28, 15)

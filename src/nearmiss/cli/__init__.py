@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -10,6 +11,10 @@ def main() -> None:
     from nearmiss.cli.app import app
     from nearmiss.errors import NearmissError
 
+    # Texts come in many lengths, and torch would keep a compiled kernel for each: 400 MB that buy no speed. Read when
+    # torch is first imported, and inherited by the workers.
+    for variable in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(variable, "16")
     try:
         app()
     except NearmissError as error:

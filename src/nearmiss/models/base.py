@@ -70,9 +70,7 @@ class Classifier(Protocol):
         """Do, once, the work over these texts that no label changes (fill caches). May do nothing."""
         ...
 
-    def fit(
-        self, texts: Texts, labels: npt.NDArray[np.int64], *, n_classes: int, rng: np.random.Generator
-    ) -> None:
+    def fit(self, texts: Texts, labels: npt.NDArray[np.int64], *, n_classes: int, rng: np.random.Generator) -> None:
         """Train on labelled texts, forgetting any earlier fit.
 
         The result depends on nothing but the arguments: same texts, labels and generator state, same model.

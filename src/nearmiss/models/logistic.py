@@ -102,6 +102,8 @@ class LogisticHead:
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
+            # Class ids are integers; many classes with few labels each are no regression in disguise.
+            warnings.filterwarnings("ignore", message="The number of unique classes is greater than 50%")
             model.fit(features.astype(np.float64), labels)
         if len(seen) == 2:  # scikit-learn keeps one column for two classes; split evenly it is the same softmax
             weights[:, seen] = np.concatenate([-model.coef_, model.coef_]).T / 2

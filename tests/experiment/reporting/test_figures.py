@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nearmiss.experiment.reporting import figures
 from nearmiss.experiment.report import write_report
+from nearmiss.experiment.reporting import figures
 from nearmiss.experiment.reporting.rendering import PALETTE
 from nearmiss.experiment.reporting.summary import summarize
 
