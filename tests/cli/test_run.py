@@ -51,6 +51,18 @@ def test_spec_file_changed_by_flags(nearmiss, dataset, tmp_path):
     assert max(int(row["n_labeled"]) for row in results) == 14
 
 
+def test_columns_of_ones_own(nearmiss, tmp_path):
+    path, out = tmp_path / "odd.csv", tmp_path / "out"
+    rows = [f"{word} and {other},aside {i},{word}" for i, word in enumerate(("yes", "no") * 12) for other in ("a", "b")]
+    path.write_text("\n".join(["body,remark,verdict", *rows]))
+    columns = ("--text-column", "body", "--label-column", "verdict")
+    outcome = nearmiss("run", "--dataset", path, *columns, "-s", "random", *FLAGS, "--out", out)
+    assert outcome.code == 0, outcome.err
+    refused = nearmiss("run", "--dataset", path, "--text-column", "boddy", "-s", "random", *FLAGS, "--out", out / "2")
+    assert refused.code == 2
+    assert "boddy" in refused.err
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [

@@ -8,9 +8,8 @@ from nearmiss.experiment.build import StrategyChoice, load_bench
 from nearmiss.experiment.events import ignore
 from nearmiss.experiment.journal import read_finished, run_directory
 from nearmiss.experiment.prepare import prepare
-from nearmiss.experiment.records import RunKey
 from nearmiss.experiment.running import carry_out_run
-from nearmiss.experiment.spec import MaskedLMChoice
+from nearmiss.experiment.spec import MaskedLMChoice, RunKey
 from nearmiss.loop.rounds import run_rounds
 from nearmiss.models.base import PENULTIMATE
 from nearmiss.models.tfidf import TfidfSpace

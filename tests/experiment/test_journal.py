@@ -8,8 +8,8 @@ import pytest
 from nearmiss.errors import InvalidData, RunConflict
 from nearmiss.experiment import journal as journal_module
 from nearmiss.experiment.journal import RunFacts, RunJournal, read_finished, run_directory
-from nearmiss.experiment.records import RoundRecord, RoundTiming, RunKey
-from nearmiss.experiment.spec import ExperimentSpec
+from nearmiss.experiment.records import RoundRecord, RoundTiming
+from nearmiss.experiment.spec import ExperimentSpec, RunKey
 
 FACTS = RunFacts("digest", pool_size=100, test_size=20, notes=("the pool was capped",))
 KEY = RunKey("cal", 0)

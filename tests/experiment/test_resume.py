@@ -84,10 +84,9 @@ def test_interrupted_by_ctrl_c_it_stops_at_once_and_goes_on_later(spec, tmp_path
     assert journals(out) == uninterrupted(spec)
 
 
-@pytest.mark.parametrize("event", ["Preparing"])
-def test_interrupted_while_it_prepares(spec, tmp_path, start_child, alive, event):
+def test_interrupted_while_it_prepares(spec, tmp_path, start_child, alive):
     child = start_child(spec, tmp_path / "out")
-    assert child.wait_for(event, 2)
+    assert child.wait_for("Preparing", 2)
     workers = child.workers()
     child.send(signal.SIGINT)
     assert child.end() == ""

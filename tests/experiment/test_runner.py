@@ -7,9 +7,8 @@ import pytest
 from nearmiss.errors import InvalidInput, RunConflict, UnknownName
 from nearmiss.experiment.events import Preparing, RoundFinished, RunFailed, RunFinished, RunSkipped, RunStarted
 from nearmiss.experiment.machine import available_memory, default_workers, peak_memory
-from nearmiss.experiment.records import RunKey
 from nearmiss.experiment.runner import run_experiment
-from nearmiss.experiment.spec import MaskedLMChoice
+from nearmiss.experiment.spec import MaskedLMChoice, RunKey
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from nearmiss.errors import InvalidData, InvalidInput, UnknownName
 from nearmiss.experiment.amounts import Amount
-from nearmiss.experiment.records import RunKey
-from nearmiss.experiment.spec import ClassifierChoice, ExperimentSpec, MaskedLMChoice
+from nearmiss.experiment.spec import ClassifierChoice, ExperimentSpec, MaskedLMChoice, RunKey
 
 MINIMAL = 'dataset = "imdb"\nstrategies = ["cal"]\n'
 

@@ -18,8 +18,7 @@ from nearmiss.experiment.events import (
     RunSkipped,
     RunStarted,
 )
-from nearmiss.experiment.records import RunKey
-from nearmiss.experiment.spec import ExperimentSpec
+from nearmiss.experiment.spec import ExperimentSpec, RunKey
 
 __all__ = ["ExperimentDisplay"]
 

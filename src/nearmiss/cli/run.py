@@ -16,6 +16,9 @@ __all__ = ["run"]
 def run(
     spec: Annotated[Path | None, typer.Argument(help="A spec in TOML; the flags below change it.")] = None,
     dataset: Annotated[str | None, typer.Option(help="A dataset's name (`nearmiss datasets`) or path.")] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column of the texts [default: guessed].")] = None,
+    pair_column: Annotated[str | None, typer.Option(help="Column of the second texts.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column of the labels [default: guessed].")] = None,
     strategy: Annotated[
         list[str] | None, typer.Option("--strategy", "-s", help="A strategy, such as cal or cal:k=5. Repeatable.")
     ] = None,
@@ -50,6 +53,9 @@ def run(
 
     changes = {
         "dataset": dataset,
+        "text_column": text_column,
+        "pair_column": pair_column,
+        "label_column": label_column,
         "strategies": None if strategy is None else tuple(strategy),
         "seeds": None if seed is None else tuple(seed),
         "initial": initial,

@@ -16,8 +16,7 @@ from nearmiss.errors import InvalidInput
 from nearmiss.experiment.amounts import Amount
 from nearmiss.experiment.features import label_free_features, resolve_features
 from nearmiss.experiment.journal import RunFacts
-from nearmiss.experiment.records import RunKey
-from nearmiss.experiment.spec import ExperimentSpec
+from nearmiss.experiment.spec import ExperimentSpec, RunKey
 from nearmiss.experiment.surprisal import SurprisalCache
 from nearmiss.loop.annotators import Oracle
 from nearmiss.loop.initial import cold_start_strategy, initial_set
@@ -192,7 +191,15 @@ def load_bench(spec: ExperimentSpec, out: Path, data_dir: Path | None) -> Bench:
     Schedule(initial=60, batch=120, budget=900)
     """
     classifier = make_classifier(spec.classifier.name, spec.classifier.options)
-    splits = load_dataset(spec.dataset, data_dir, max_pool=spec.max_pool, max_test=spec.max_test)
+    splits = load_dataset(
+        spec.dataset,
+        data_dir,
+        text_column=spec.text_column,
+        pair_column=spec.pair_column,
+        label_column=spec.label_column,
+        max_pool=spec.max_pool,
+        max_test=spec.max_test,
+    )
     facts = RunFacts(_digest(splits), len(splits.pool), len(splits.test), splits.notes)
     return Bench(
         spec=spec,

@@ -12,7 +12,7 @@ from multiprocessing.connection import Pipe
 from pathlib import Path
 
 import nearmiss
-from nearmiss.experiment.worker import Message, Order
+from nearmiss.experiment.messages import Message, Order
 
 __all__ = ["Worker"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nearmiss.experiment.records import RunKey
+from nearmiss.experiment.spec import RunKey
 
 __all__ = [
     "Event",

@@ -24,8 +24,8 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from nearmiss.errors import InvalidData, RunConflict
-from nearmiss.experiment.records import RoundRecord, RoundTiming, RunKey, RunResult
-from nearmiss.experiment.spec import ExperimentSpec
+from nearmiss.experiment.records import RoundRecord, RoundTiming, RunResult
+from nearmiss.experiment.spec import ExperimentSpec, RunKey
 
 __all__ = ["FinishedRun", "RunFacts", "RunJournal", "read_finished", "run_directory", "write_atomically"]
 

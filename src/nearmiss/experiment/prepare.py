@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from nearmiss.errors import MissingExtra, ModelUnavailable
 from nearmiss.experiment.build import Bench
 from nearmiss.experiment.events import EventListener, Preparing
-from nearmiss.experiment.records import RunKey
-from nearmiss.experiment.worker import Skip
+from nearmiss.experiment.messages import Skip
+from nearmiss.experiment.spec import RunKey
 
 __all__ = ["prepare"]
 

@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from nearmiss.experiment.spec import ExperimentSpec
+from nearmiss.experiment.spec import ExperimentSpec, RunKey
 
-__all__ = ["ExperimentResult", "RoundRecord", "RoundTiming", "RunKey", "RunResult"]
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class RunKey:
-    """One cell of the grid: a strategy (in its text form, ``cal:k=5``) and a seed."""
-
-    strategy: str
-    seed: int
+__all__ = ["ExperimentResult", "RoundRecord", "RoundTiming", "RunResult"]
 
 
 @dataclass(frozen=True, slots=True)

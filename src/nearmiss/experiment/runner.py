@@ -20,9 +20,9 @@ from nearmiss.experiment.crew import Worker
 from nearmiss.experiment.events import EventListener, Preparing, RunFailed, RunFinished, RunSkipped, ignore
 from nearmiss.experiment.journal import FinishedRun, read_finished, run_directory, write_atomically
 from nearmiss.experiment.machine import default_workers, usable_cores
-from nearmiss.experiment.records import ExperimentResult, RunKey
-from nearmiss.experiment.spec import ExperimentSpec
-from nearmiss.experiment.worker import Done, Failure, Prepare, Prepared, Run, Workplace
+from nearmiss.experiment.messages import Done, Failure, Prepare, Prepared, Run, Workplace
+from nearmiss.experiment.records import ExperimentResult
+from nearmiss.experiment.spec import ExperimentSpec, RunKey
 
 __all__ = ["run_experiment"]
 

@@ -11,7 +11,8 @@ from nearmiss.experiment.build import Bench
 from nearmiss.experiment.events import EventListener, RoundFinished, RunFinished, RunStarted
 from nearmiss.experiment.journal import RunJournal, run_directory
 from nearmiss.experiment.machine import peak_memory
-from nearmiss.experiment.records import RoundRecord, RoundTiming, RunKey
+from nearmiss.experiment.records import RoundRecord, RoundTiming
+from nearmiss.experiment.spec import RunKey
 from nearmiss.loop.rounds import Round, run_rounds
 from nearmiss.loop.state import PoolState
 

@@ -16,9 +16,8 @@ import tomli_w
 
 from nearmiss.errors import InvalidData, InvalidInput, UnknownName
 from nearmiss.experiment.amounts import Amount
-from nearmiss.experiment.records import RunKey
 
-__all__ = ["ClassifierChoice", "ExperimentSpec", "MaskedLMChoice", "Option"]
+__all__ = ["ClassifierChoice", "ExperimentSpec", "MaskedLMChoice", "Option", "RunKey"]
 
 _T = TypeVar("_T")
 #: A value TOML can write and an option can hold.
@@ -27,6 +26,14 @@ Option = str | int | float | bool
 _RESULTS_VERSION = 1
 #: Keys that say which runs there are and not what one of them is: grids that differ in these may share a directory.
 _SHAREABLE = frozenset({"name", "strategies", "seeds"})
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RunKey:
+    """One cell of the grid: a strategy (in its text form, ``cal:k=5``) and a seed."""
+
+    strategy: str
+    seed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,8 @@ class ExperimentSpec:
         Labels before the first model, a round, and in all: a count, or a per cent of the pool ("1%").
     initial_method
         ``stratified``, ``random``, or a strategy that needs no trained model (``typiclust``).
+    text_column, pair_column, label_column
+        Columns of a dataset of one's own; None guesses.
     max_pool, max_test
         Caps on the texts used, drawn once per dataset; None keeps all.
     classifier
@@ -136,6 +145,9 @@ class ExperimentSpec:
     initial_method: str = "stratified"
     batch: int | str = "2%"
     budget: int | str = "15%"
+    text_column: str | None = None
+    pair_column: str | None = None
+    label_column: str | None = None
     max_pool: int | None = None
     max_test: int | None = None
     classifier: ClassifierChoice = field(default_factory=ClassifierChoice)
@@ -150,6 +162,9 @@ class ExperimentSpec:
         object.__setattr__(self, "seeds", _distinct_seeds("seeds", self.seeds))
         for key in ("initial", "batch", "budget"):
             object.__setattr__(self, key, Amount.parse(key, getattr(self, key)).plain())
+        for key in ("text_column", "pair_column", "label_column"):
+            if getattr(self, key) is not None:
+                _text(_kebab(key), getattr(self, key))
         for key in ("max_pool", "max_test"):
             if getattr(self, key) is not None:
                 _count(_kebab(key), getattr(self, key))

@@ -1,7 +1,4 @@
-"""The process that does the work, and the messages it exchanges with its parent.
-
-Only light modules are imported up here, because the parent reads the messages too and must stay light.
-"""
+"""The process that does the work: it takes orders from its parent, and answers."""
 
 from __future__ import annotations
 
@@ -10,85 +7,18 @@ import os
 import threading
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nearmiss.errors import NearmissError
 from nearmiss.experiment.events import Event
-from nearmiss.experiment.records import RunKey
-from nearmiss.experiment.spec import ExperimentSpec
+from nearmiss.experiment.messages import Done, Failure, Message, Order, Prepare, Prepared, Run, Workplace
 
 if TYPE_CHECKING:
     from nearmiss.experiment.build import Bench
 
-__all__ = ["Done", "Failure", "Message", "Order", "Prepare", "Prepared", "Run", "Workplace", "main"]
-
-
-@dataclass(frozen=True, slots=True)
-class Workplace:
-    """Where the work is done and on what: the first thing a worker is sent."""
-
-    spec: ExperimentSpec
-    out: Path
-    data_dir: Path | None
-    threads: int
-
-
-@dataclass(frozen=True, slots=True)
-class Prepare:
-    """Fill every cache these runs will read, and find out what cannot be run."""
-
-    keys: tuple[RunKey, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Do one run, from where its journal ends."""
-
-    key: RunKey
-
-
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """A strategy that cannot be run here, and why."""
-
-    strategy: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """Preparation is done; these strategies cannot be run."""
-
-    skips: tuple[Skip, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The run is complete and marked so."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """The order could not be carried out.
-
-    Attributes
-    ----------
-    reason
-        One line.
-    error
-        The refusal itself, when nearmiss refused on purpose.
-    """
-
-    reason: str
-    error: NearmissError | None = None
-
-
-Order = Workplace | Prepare | Run
-Message = Event | Prepared | Done | Failure
+__all__ = ["main"]
 
 
 class _Hand:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from nearmiss.experiment.records import ExperimentResult, RoundRecord, RoundTiming, RunKey, RunResult
+from nearmiss.experiment.records import ExperimentResult, RoundRecord, RoundTiming, RunResult
 from nearmiss.experiment.report import summary_table
-from nearmiss.experiment.spec import ExperimentSpec
+from nearmiss.experiment.spec import ExperimentSpec, RunKey
 
 PAPER = ("random", "entropy", "margin", "bertkm", "badge", "alps", "cal", "diverse-margin", "diverse-cal")
 

@@ -117,7 +117,8 @@ class Blocked(MetaPathFinder):
 
 sys.meta_path.insert(0, Blocked())
 from nearmiss.errors import MissingExtra
-from nearmiss.experiment.records import ExperimentResult, RoundRecord, RoundTiming, RunKey, RunResult
+from nearmiss.experiment.records import ExperimentResult, RoundRecord, RoundTiming, RunResult
+from nearmiss.experiment.spec import RunKey
 from nearmiss.experiment.report import rounds_csv, summary_table, verdict_sentences, write_report, write_rounds
 from nearmiss.experiment.spec import ExperimentSpec
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from nearmiss.errors import InvalidInput
-from nearmiss.experiment.records import RunKey
 from nearmiss.experiment.report import summary_table, verdict_sentences, write_report
 from nearmiss.experiment.reporting.summary import summarize
+from nearmiss.experiment.spec import RunKey
 
 
 def test_sentences_name_winners_losers_and_the_undecided(clear_result):
