@@ -1,9 +1,7 @@
-"""Every Python block of README.md and docs/ runs as a test, in a folder of its own."""
+"""Every Python block of README.md and docs/ runs as a test; no test touches the user's cache, or a hub."""
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from sybil import Sybil
@@ -26,17 +24,7 @@ def _private_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         os.environ["NEARMISS_CACHE_DIR"] = saved
 
 
-def _enter(namespace: dict[str, Any]) -> None:
-    namespace["_here"] = Path.cwd()
-
-
-def _leave(namespace: dict[str, Any]) -> None:
-    os.chdir(namespace["_here"])
-
-
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), SkipParser()],
     patterns=["README.md", "docs/**/*.md"],
-    setup=_enter,
-    teardown=_leave,
 ).pytest()

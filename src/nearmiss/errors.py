@@ -80,7 +80,8 @@ class PoolExhausted(NearmissError):
     def __init__(self, asked: int, remaining: int) -> None:
         self.asked = asked
         self.remaining = remaining
-        super().__init__(f"asked for {asked} texts, only {remaining} unlabelled remain; ask for at most {remaining}")
+        mend = f"only {remaining} unlabelled remain; ask for at most {remaining}"
+        super().__init__(f"asked for {asked} texts, {mend if remaining else 'and every text has its label already'}")
 
     def __reduce__(self) -> tuple[type[Self], tuple[int, int]]:
         # Errors travel between processes; the default would call __init__ with the message alone.

@@ -135,3 +135,10 @@ def test_options_are_checked():
         TypiClust(max_clusters=0)
     with pytest.raises(InvalidInput, match="typiclust has neighbors=0; pass 1 or more"):
         TypiClust(neighbors=0)
+
+
+def test_typiclust_with_fewer_distinct_texts_than_clusters():
+    features = np.repeat(np.eye(2), [4, 1], axis=0)
+    view = PoolView(size=5, pool=Signals(features=features), labeled=Signals(features=np.empty((0, 2))))
+    chosen = TypiClust().select(view, 4, np.random.default_rng(0))
+    assert len(set(chosen.indices.tolist())) == 4

@@ -73,6 +73,11 @@ def test_nothing_labelled_yet(nearmiss, files):
     assert outcome.code == 0, outcome.err
     assert len(rows(out)) == 3
     assert "covers the pool" in outcome.err
+    nearmiss("select", pool, "-n", 3, "--classifier", "tfidf", "--strategy", "typiclust", "--out", out, "--overwrite")
+    typical = rows(out)
+    outcome = nearmiss("select", pool, "-n", 3, "--classifier", "tfidf", "-s", "random", "--out", out, "--overwrite")
+    assert "covers the pool" not in outcome.err
+    assert rows(out) != typical
 
 
 def test_one_file_that_holds_both(nearmiss, tmp_path):

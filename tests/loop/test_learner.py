@@ -142,3 +142,17 @@ def test_needs_of_the_recorder_reach_it(pool, classifier, recorder):
     learner.ask(5)
     assert strategy.views[0].pool.features.max() == pytest.approx(strategy.views[0].pool.features.max())
     assert np.any(strategy.views[0].pool.features % 1 == 0.5)
+
+
+@pytest.mark.parametrize("label", [0.5, 1.0, True, None, b"a", [1]])
+def test_refuses_what_is_no_label(pool, classifier, label):
+    learner = ActiveLearner(pool.texts, pool.label_names, classifier=classifier)
+    with pytest.raises(InvalidInput, match="label"):
+        learner.tell([0], [label])
+    assert len(learner.state) == 0
+
+
+@pytest.mark.parametrize("texts", ["one text", ["good", None], ["good", 5]])
+def test_refuses_what_is_no_list_of_texts(texts):
+    with pytest.raises(InvalidInput, match="text"):
+        ActiveLearner(texts, ["a", "b"])

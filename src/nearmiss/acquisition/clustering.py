@@ -376,6 +376,8 @@ def _stacked(pool: Rows, labeled: Rows) -> Rows:
 
 def _most_typical(rows: Rows, members: IndexArray, pool_size: int, neighbors: int) -> Iterator[_Typical]:
     """Go through the pool texts of a cluster, the most typical first, the lowest row first among equals."""
+    if not len(members):  # fewer distinct texts than clusters leave some empty
+        return
     own = rows[torch.from_numpy(members).to(rows.device)] if isinstance(rows, Tensor) else rows[members]
     k = min(neighbors, len(members) - 1)
     if k == 0:

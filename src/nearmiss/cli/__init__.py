@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
 
 def main() -> None:
-    """Run ``nearmiss``; exit with 2 and one line on anything the user can mend, 130 on Ctrl-C."""
-    from nearmiss.cli.app import app
-    from nearmiss.errors import NearmissError
-
+    """Run ``nearmiss``; exit with 2 and one line on anything the user can mend. On Ctrl-C typer exits with 130."""
     # Texts come in many lengths, and torch would keep a compiled kernel for each: 400 MB that buy no speed. Read when
     # torch is first imported, and inherited by the workers.
     for variable in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
         os.environ.setdefault(variable, "16")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a character must not end the work
+    try:
+        from nearmiss.cli.app import app
+        from nearmiss.errors import NearmissError
+    except KeyboardInterrupt:
+        sys.exit(130)
     try:
         app()
     except NearmissError as error:
@@ -22,9 +28,6 @@ def main() -> None:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _refuse(f"{where}{error.strerror or error}; check the path, its permissions and the space left")
-    except KeyboardInterrupt:
-        sys.stderr.write("\nnearmiss: stopped; what was finished is saved\n")
-        sys.exit(130)
 
 
 def _refuse(message: str) -> None:

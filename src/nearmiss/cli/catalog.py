@@ -47,9 +47,12 @@ def _needs(needs: object) -> str:
 
 
 def _print_strategy(name: str) -> None:
+    from nearmiss.acquisition.base import Signal
     from nearmiss.acquisition.registry import card, make_strategy, strategy_options
+    from nearmiss.experiment.features import feature_source_names
 
     strategy = make_strategy(name)
+    name = name.partition(":")[0]
     about = card(name)
     lines = [
         f"{name}: {about.title}",
@@ -61,10 +64,12 @@ def _print_strategy(name: str) -> None:
         f"cost     {about.cost}",
         f"score    {about.score}",
     ]
-    options = strategy_options(name)
+    options = [f"  {o.name} = {o.default}   {o.kind}" for o in strategy_options(name)]
+    if Signal.FEATURES in strategy.needs.pool and name != "badge":  # BADGE's gradient is the classifier's own
+        others = ", ".join(feature_source_names())
+        options.append(f"  features = penultimate   another representation of the classifier, or {others}")
     if options:
-        lines += ["", f"options (as {name}:option=value,option=value)"]
-        lines += [f"  {o.name} = {o.default}   {o.kind}" for o in options]
+        lines += ["", f"options (as {name}:option=value,option=value)", *options]
     lines += [
         "",
         "where implementations differ" if about.differences else "no difference between implementations is known",

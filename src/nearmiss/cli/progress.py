@@ -27,6 +27,11 @@ class ExperimentDisplay:
     """Show an experiment's events: bars on a terminal, one line per finished run elsewhere.
 
     Rounds are the unit of the overall bar, because they cost about the same; the time left follows from them.
+
+    Attributes
+    ----------
+    failed
+        Runs that broke off.
     """
 
     def __init__(self, spec: ExperimentSpec, console: Console) -> None:
@@ -34,6 +39,7 @@ class ExperimentDisplay:
         self._n_runs = len(spec.keys())
         self._runs_done = 0
         self._reused = 0
+        self.failed = 0
         self._rounds_per_run: int | None = None
         self._tasks: dict[RunKey, TaskID] = {}
         self._progress = Progress(
@@ -76,9 +82,11 @@ class ExperimentDisplay:
             case RunSkipped(key, reason):
                 self._drop(key, f"skipped {key.strategy}, seed {key.seed}: {reason}")
             case RunFailed(key, reason):
+                self.failed += 1
                 self._drop(key, f"FAILED {key.strategy}, seed {key.seed}: {reason}")
 
     def _prepare(self, message: str, fraction: float | None) -> None:
+        self._rounds_per_run = None  # the bar counts something else meanwhile, and is set up anew by the next run
         if fraction is None:
             self._progress.update(self._overall, description=message, total=None, completed=0)
         else:

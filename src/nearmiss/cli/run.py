@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,12 +44,14 @@ def run(
 ) -> None:
     """Simulate active learning: every strategy with every seed, then a table and a report.
 
-    Interrupt it at any time; the same command goes on where it stopped, and what is finished is reused.
+    Interrupt it at any time; the same command goes on where it stopped, and what is finished is reused. A run that
+    fails is named with its reason, costs only itself, and makes the exit code 1.
     """
     from rich.console import Console
 
     from nearmiss.cli.progress import ExperimentDisplay
-    from nearmiss.experiment.report import summary_table, verdict_sentences, write_report
+    from nearmiss.errors import MissingExtra
+    from nearmiss.experiment.report import summary_table, verdict_sentences, write_report, write_rounds
     from nearmiss.experiment.runner import run_experiment
 
     changes = {
@@ -74,11 +77,16 @@ def run(
     except KeyboardInterrupt:
         typer.echo("\nnearmiss: stopped; finished rounds are saved, the same command goes on from there", err=True)
         raise typer.Exit(130) from None
+    try:  # the files before the terminal, which may have been closed meanwhile
+        written = f"report: {write_report(result, directory).html}"
+    except MissingExtra as error:
+        written = f"rounds: {write_rounds(result, directory)}\nno report: {error}"
     console.print(summary_table(result, width=console.width))
     for sentence in (*verdict_sentences(result), *result.notes):
         console.print(sentence, markup=False, highlight=False)
-    paths = write_report(result, directory)
-    console.print(f"report: {paths.html}", markup=False, highlight=False, soft_wrap=True)
+    console.print(written, markup=False, highlight=False, soft_wrap=True)
+    if display.failed:
+        raise typer.Exit(1)
 
 
 def _spec(path: Path | None, changes: dict[str, object], classifier: str | None, options: list[str]) -> ExperimentSpec:
@@ -89,7 +97,7 @@ def _spec(path: Path | None, changes: dict[str, object], classifier: str | None,
     if path is not None:
         spec = ExperimentSpec.read(path).replace(**changes)
     elif "dataset" in changes and "strategies" in changes:
-        name = str(changes["dataset"]).replace("/", "-").strip("-.") or "experiment"
+        name = re.sub(r"[^\w .+-]+", "-", Path(str(changes["dataset"])).stem) or "experiment"
         spec = ExperimentSpec(dataset="unset", strategies=("random",), name=name).replace(**changes)
     else:
         raise InvalidInput(

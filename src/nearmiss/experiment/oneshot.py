@@ -10,7 +10,7 @@ from nearmiss.acquisition.base import NeighborExplanation, Signal
 from nearmiss.acquisition.registry import make_strategy
 from nearmiss.errors import InvalidData, PoolExhausted
 from nearmiss.experiment.build import StrategyChoice
-from nearmiss.experiment.features import label_free_features, resolve_features
+from nearmiss.experiment.features import resolve_features
 from nearmiss.experiment.spec import ClassifierChoice, MaskedLMChoice
 from nearmiss.experiment.surprisal import surprisal_source
 from nearmiss.loop.learner import ActiveLearner
@@ -91,8 +91,6 @@ def choose_next(
     candidates, notes = _candidates(pool, labeled)
     if n > len(candidates):
         raise PoolExhausted(asked=n, remaining=len(candidates))
-    if not len(labeled):
-        notes.append("nothing is labelled yet: this batch covers the pool")
     features = PENULTIMATE if named.features is None else resolve_features(named.features, model, choice)
     names = labeled.corpus.label_names
     learner = ActiveLearner(
@@ -101,11 +99,13 @@ def choose_next(
         classifier=model,
         strategy=chooser,
         seed=seed,
-        features=features if len(labeled) else label_free_features(choice),
+        features=features,
         surprisal=surprisal_source(masked_lm or MaskedLMChoice()) if Signal.SURPRISAL in all_needs(chooser) else None,
     )
     learner.tell(range(len(labeled)), labeled.label_ids)
     batch = learner.ask(n)
+    if batch.strategy is not chooser:
+        notes.append(f"nothing is labelled yet: {batch.strategy.card.title} chooses a batch that covers the pool")
     rows = candidates.take(batch.indices - len(labeled))
     added: dict[str, list[object]] = {
         RANK: list(range(1, n + 1)),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nearmiss.errors import MissingExtra
+from nearmiss.experiment.journal import write_atomically
 from nearmiss.experiment.records import ExperimentResult
 from nearmiss.experiment.reporting.figures import NARROW, WIDE, function_panels, learning_curves
 from nearmiss.experiment.reporting.page import Drawings, Files, ReportPage, describe, report_page
@@ -78,7 +79,7 @@ def write_report(result: ExperimentResult, directory: Path) -> ReportPaths:
     }
     directory.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
-        _write(directory / name, content)
+        write_atomically(directory / name, content)
     return ReportPaths(
         html=directory / HTML,
         rounds_csv=directory / FILES.rounds_csv,
@@ -92,14 +93,8 @@ def write_rounds(result: ExperimentResult, directory: Path) -> Path:
     """Write every round as CSV into a directory, which is made if need be; needs no optional part."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / FILES.rounds_csv
-    _write(path, rounds_csv(result).encode())
+    write_atomically(path, rounds_csv(result).encode())
     return path
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
 
 
 def _tables(summary: Summary) -> str:

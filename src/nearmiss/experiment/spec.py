@@ -54,8 +54,8 @@ class ClassifierChoice:
     def __post_init__(self) -> None:
         _text("classifier name", self.name)
         for key, value in self.options.items():
-            if not isinstance(key, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", key) or key == "name":
-                raise InvalidInput(f"classifier option {key!r}: option names are lower-case words")
+            if not isinstance(key, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", key) or key == "name":
+                raise InvalidInput(f"classifier option {key!r}: option names are words, such as max-length")
             if not isinstance(value, str | int | float) or (isinstance(value, float) and not isfinite(value)):
                 raise InvalidInput(
                     f"classifier option {_kebab(key)} = {value!r}: expected text, a number, or true/false"
@@ -158,6 +158,8 @@ class ExperimentSpec:
     def __post_init__(self) -> None:
         for key in ("dataset", "initial_method", "name"):
             _text(_kebab(key), getattr(self, key))
+        if not re.fullmatch(r"[\w .+-]*\w[\w .+-]*", self.name):
+            raise InvalidInput(f"name = {self.name!r}: it names a folder; use letters, digits, spaces and . + - _")
         object.__setattr__(self, "strategies", _distinct_texts("strategies", self.strategies))
         object.__setattr__(self, "seeds", _distinct_seeds("seeds", self.seeds))
         for key in ("initial", "batch", "budget"):

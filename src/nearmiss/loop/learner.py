@@ -15,7 +15,7 @@ from nearmiss.loop.rounds import step
 from nearmiss.loop.signals import FeatureSource, FixedSignals, SurprisalSource, all_needs
 from nearmiss.loop.state import PoolState
 from nearmiss.loop.streams import Streams
-from nearmiss.models.base import PENULTIMATE, Classifier
+from nearmiss.models.base import PENULTIMATE, Classifier, LabelFree
 from nearmiss.models.registry import make_classifier
 from nearmiss.text.corpus import Texts
 
@@ -34,6 +34,8 @@ class Batch:
         The texts themselves.
     scores
         What each was chosen by, shape (b,); the strategy's card says what it means.
+    strategy
+        What chose them: the learner's strategy, or the one that stood in for it before the first label.
     explanation
         For CAL, the labelled neighbours behind each pick: positions in ``ActiveLearner.state.labeled_indices``.
     """
@@ -41,6 +43,7 @@ class Batch:
     indices: IndexArray
     texts: Texts
     scores: npt.NDArray[np.float64]
+    strategy: Strategy
     explanation: NeighborExplanation | None = None
 
     def __len__(self) -> int:
@@ -53,9 +56,10 @@ class ActiveLearner:
     Nothing is trained until something needs a trained model. The same labels told in the same order, and the same
     seed, give the same batches and the same model; asking twice without telling gives the same batch twice.
 
-    Before the first label there is no model to ask. A strategy that needs none (ALPS, TypiClust ...) starts at once;
-    for the others the first batch covers the pool by TypiClust when ``features`` is a source that needs no labels,
-    and is drawn at random when it is not.
+    Before the first label there is no model to ask. Distances are then measured in ``features`` when that is a source,
+    else in what the classifier sees before any label (its pretrained encoder, its TF-IDF). A strategy that needs no
+    more than that (TypiClust, k-centre, BERTKM, ALPS) starts at once; for the others TypiClust chooses a first batch
+    that covers the pool, or chance does where the classifier has nothing to measure in.
 
     Parameters
     ----------
@@ -64,8 +68,8 @@ class ActiveLearner:
     label_names
         The class names.
     classifier
-        A classifier or the name of one. The default is ready in milliseconds and needs no model; ``tuned`` learns
-        more from as few labels.
+        A classifier, which is then this learner's alone, or the name of one. The default is ready in milliseconds and
+        needs no model; ``tuned`` learns more from as few labels.
     strategy
         A strategy or its text form (``cal:k=5``).
     seed
@@ -113,10 +117,13 @@ class ActiveLearner:
         self.strategy = make_strategy(strategy) if isinstance(strategy, str) else strategy
         self._streams = Streams("pool", self.strategy.card.title, seed)
         self._representation = features if isinstance(features, str) else PENULTIMATE
-        self._cold_start = "random" if isinstance(features, str) else "typiclust"
         source = None if isinstance(features, str) else features
         self._fixed = FixedSignals(self.texts, source, surprisal, self._streams.shared("surprisal"))
         self._fixed.require(self.strategy)
+        if source is None and isinstance(self.classifier, LabelFree):
+            source = self.classifier.label_free
+        self._before_labels = FixedSignals(self.texts, source, surprisal, self._streams.shared("surprisal"))
+        self._cold_start = "random" if source is None else "typiclust"
         self._state = PoolState.empty(len(self.texts))
         self._trained_on = 0
 
@@ -135,12 +142,13 @@ class ActiveLearner:
         InvalidInput
             n is less than one, or the strategy needs a signal that cannot be had.
         """
-        strategy = self.strategy
-        if self._fixed.missing(strategy):
-            if len(self._state):
-                self._train()
-            else:
+        strategy, fixed = self.strategy, self._fixed
+        if not len(self._state):
+            fixed = self._before_labels
+            if fixed.missing(strategy):
                 strategy = make_strategy(self._cold_start)
+        elif fixed.missing(strategy):
+            self._train()
         acquisition = step(
             self.texts,
             self._state,
@@ -150,10 +158,10 @@ class ActiveLearner:
             inference_rng=self._streams.own("inference", len(self._state)),
             selection_rng=self._streams.own("selection", len(self._state)),
             representation=self._representation,
-            fixed=self._fixed.signals(all_needs(strategy)),
+            fixed=fixed.signals(all_needs(strategy)),
         )
         rows, selection = acquisition.pool_indices, acquisition.selection
-        return Batch(rows, self.texts.take(rows), selection.scores, selection.explanation)
+        return Batch(rows, self.texts.take(rows), selection.scores, strategy, selection.explanation)
 
     def tell(self, indices: Sequence[int] | IndexArray, labels: Sequence[str | int] | IndexArray) -> None:
         """Label pool rows, by class names or ids. All of them are taken or none.
@@ -213,10 +221,18 @@ class ActiveLearner:
             if label not in self.label_names:
                 raise UnknownName.among("label", label, self.label_names)
             return self.label_names.index(label)
-        if not 0 <= label < len(self.label_names):
-            raise InvalidInput(f"label id {label}; ids run from 0 to {len(self.label_names) - 1}, or give the name")
+        whole = isinstance(label, int | np.integer) and not isinstance(label, bool)
+        if not whole or not 0 <= label < len(self.label_names):
+            raise InvalidInput(f"label {label!r}; ids run from 0 to {len(self.label_names) - 1}, or give the name")
         return int(label)
 
 
 def _as_texts(texts: Texts | Sequence[str]) -> Texts:
-    return texts if isinstance(texts, Texts) else Texts(tuple(texts))
+    if isinstance(texts, Texts):
+        return texts
+    if isinstance(texts, str):
+        raise InvalidInput("one text was given where a list of texts is expected; put it in a list")
+    for position, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InvalidInput(f"text {position} is {text!r}, which is no text; leave it out or make it one")
+    return Texts(tuple(texts))

@@ -136,7 +136,7 @@ def hub_split(splits: dict[str, pa.Table], split: str | None, where: str) -> pa.
     if split is not None and split not in splits:
         raise UnknownName.among(f"split of {where}", split, splits)
     if split is None and len(splits) > 1 and _DEFAULT_SPLIT not in splits:
-        raise InvalidData(f"{where} has the splits {', '.join(splits)}; say which with --split")
+        raise InvalidData(f"{where} has the splits {', '.join(splits)}; read_corpus(..., split=...) takes one")
     chosen = split or (_DEFAULT_SPLIT if _DEFAULT_SPLIT in splits else next(iter(splits)))
     return splits[chosen]
 
