@@ -9,7 +9,8 @@
     │   └── UnknownName           no dataset, model, strategy or option of that name; says which names are near
     ├── PoolExhausted             more texts asked for than remain unlabelled
     ├── MissingExtra              (also an ImportError) an optional part is missing; says which pip install mends it
-    ├── ModelUnavailable          a model or dataset cannot be loaded: not on disk, no network, a head it lacks
+    ├── ModelUnavailable          a model or dataset cannot be loaded: not on disk, no network
+    │   └── MissingHead           a checkpoint without a masked-LM head
     └── RunConflict               a run directory that belongs to another run, or is in use
 
 A message names the fact, the values and the mend: "asked for 50 texts, only 12 unlabelled remain; ask for at most 12".
@@ -26,6 +27,7 @@ __all__ = [
     "InvalidData",
     "InvalidInput",
     "MissingExtra",
+    "MissingHead",
     "ModelUnavailable",
     "NearmissError",
     "PoolExhausted",
@@ -111,6 +113,10 @@ class MissingExtra(NearmissError, ImportError):
 
 class ModelUnavailable(NearmissError):
     """A model or dataset cannot be loaded from where it was looked for."""
+
+
+class MissingHead(ModelUnavailable):
+    """A checkpoint has no masked-LM head; transformers would make a random one up."""
 
 
 class RunConflict(NearmissError):

@@ -11,7 +11,7 @@ from tests.models.tiny import save_bert
 
 from nearmiss.acquisition.base import Signal
 from nearmiss.errors import InvalidArray, InvalidInput, UnknownName
-from nearmiss.models.base import PENULTIMATE, Classifier
+from nearmiss.models.base import PENULTIMATE, Classifier, LabelFree
 from nearmiss.models.registry import classifier_names, make_classifier
 from nearmiss.text.corpus import Texts
 
@@ -97,6 +97,25 @@ def test_stands_behind_the_protocol(make):
     classifier = make()
     assert isinstance(classifier, Classifier)
     assert PENULTIMATE in classifier.representations
+
+
+def test_says_which_signals_it_gives(make):
+    classifier = fitted(make)
+    seen = classifier.infer(TEXTS, classifier.gives, rng=rng()).signals()
+    assert all((getattr(seen, signal) is not None) == (signal in classifier.gives) for signal in Signal)
+
+
+def test_describes_texts_before_any_label_and_alike_after(make):
+    classifier = make()
+    assert isinstance(classifier, LabelFree)
+    classifier.prepare(TEXTS)
+    before = dense(classifier.label_free(TEXTS))
+    assert before.shape[0] == len(TEXTS)
+    np.testing.assert_allclose(np.linalg.norm(before, axis=1), 1, rtol=1e-5)
+    classifier.fit(TEXTS.take(range(9)), LABELS[:9], n_classes=C, rng=rng())
+    np.testing.assert_array_equal(dense(classifier.label_free(TEXTS)), before)
+    np.testing.assert_array_equal(dense(make().label_free(TEXTS)), before)
+    assert make().label_free(Texts(())).shape[0] == 0
 
 
 def test_gives_normalised_log_probabilities_and_every_representation(make):

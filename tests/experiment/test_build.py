@@ -7,7 +7,7 @@ from nearmiss.errors import InvalidInput, ModelUnavailable, RunConflict, Unknown
 from nearmiss.experiment.build import StrategyChoice, load_bench
 from nearmiss.experiment.events import ignore
 from nearmiss.experiment.journal import read_finished, run_directory
-from nearmiss.experiment.prepare import prepare
+from nearmiss.experiment.prepare import fill_caches, measure_surprisal
 from nearmiss.experiment.running import carry_out_run
 from nearmiss.experiment.spec import MaskedLMChoice, RunKey
 from nearmiss.loop.rounds import run_rounds
@@ -79,6 +79,9 @@ def check(made):
         ({"strategies": ("random", "entrpy")}, UnknownName, "did you mean 'entropy'"),
         ({"strategies": ("cal:features=tfdif",)}, UnknownName, "did you mean 'tfidf'"),
         ({"strategies": ("cal:j=5",)}, UnknownName, "no option of cal named 'j'"),
+        ({"strategies": ("entropy:features=tfidf",)}, InvalidInput, "this strategy reads none; leave features= out"),
+        ({"strategies": ("badge:features=tfidf",)}, InvalidInput, "taken in the classifier's own last layer"),
+        ({"strategies": ("random", "bald")}, InvalidInput, "'bald' reads mc_log_probs, .* use .* such as 'tuned'"),
         ({"classifier": "tfdif"}, UnknownName, "did you mean 'tfidf'"),
         ({"initial_method": "margin"}, InvalidInput, "cannot be chosen by 'margin'"),
         ({"initial_method": "typiclus"}, UnknownName, "did you mean 'typiclust'"),
@@ -122,18 +125,18 @@ def test_data_that_changed_under_a_run_are_noticed(bench, tmp_path):
 
 def test_preparation_tells_how_far_it_is(bench):
     events = []
-    assert prepare(bench(), bench().spec.keys(), events.append) == ()
+    fill_caches(bench(), bench().spec.keys(), events.append)
     assert [e.fraction for e in events if "330 texts" in e.message] == [0.0, 240 / 330, 1.0]
 
 
 def test_alps_is_skipped_with_its_reason_when_no_head_may_be_trained(bench):
     made = bench(strategies=("alps", "random"), masked_lm=MaskedLMChoice("minilm", train_head=False))
-    (skip,) = prepare(made, made.spec.keys(), ignore)
+    (skip,) = measure_surprisal(made, made.spec.keys(), ignore)
     assert skip.strategy == "alps"
     assert skip.reason.startswith("minilm has no masked-LM head")
     cold = bench(initial_method="alps", masked_lm=MaskedLMChoice("minilm", train_head=False))
     with pytest.raises(ModelUnavailable, match="minilm has no masked-LM head"):
-        prepare(cold, cold.spec.keys(), ignore)
+        measure_surprisal(cold, cold.spec.keys(), ignore)
 
 
 def test_alps_runs_over_a_head_trained_here_and_says_so(bench, tmp_path):
@@ -143,10 +146,10 @@ def test_alps_runs_over_a_head_trained_here_and_says_so(bench, tmp_path):
     key = RunKey("alps", 0)
     with pytest.raises(ModelUnavailable, match="no surprisal vectors"):
         carry_out_run(made, key, tmp_path, ignore)
-    assert prepare(made, [key], ignore) == ()
+    assert measure_surprisal(made, [key], ignore) == ()
     carry_out_run(made, key, tmp_path, ignore)
     facts = read_finished(run_directory(tmp_path, made.spec, key), key).facts
     assert any("no masked-LM head, so one was trained on 60 texts" in note for note in facts.notes)
     again = []
-    prepare(made, [key], again.append)
-    assert not any("head" in e.message for e in again), "what is on disk is not computed again"
+    measure_surprisal(made, [key], again.append)
+    assert again == [], "what is on disk is not computed again"

@@ -1,13 +1,22 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from nearmiss.errors import InvalidData, RunConflict
 from nearmiss.experiment import journal as journal_module
-from nearmiss.experiment.journal import RunFacts, RunJournal, read_finished, run_directory
+from nearmiss.experiment.journal import (
+    RunFacts,
+    RunJournal,
+    read_finished,
+    read_lines,
+    require_same_ground,
+    run_directory,
+)
 from nearmiss.experiment.records import RoundRecord, RoundTiming
 from nearmiss.experiment.spec import ExperimentSpec, RunKey
 
@@ -109,6 +118,33 @@ def test_refuses_to_go_on_with_other_data(directory):
     write(directory, 1)
     with pytest.raises(RunConflict, match="begun on other data"), RunJournal(directory, RunFacts("x", 90, 20)):
         pass
+
+
+def test_refuses_to_go_on_with_another_encoder(directory):
+    write(directory, 1)
+    changed = replace(FACTS, encoder="abc", precision="bfloat16")
+    told = r"another encoder \(fingerprint None, now abc\) and another precision \(None, now bfloat16\)"
+    with pytest.raises(RunConflict, match=told), RunJournal(directory, changed):
+        pass
+
+
+def test_runs_are_added_on_the_same_ground_only(tmp_path, directory):
+    require_same_ground(tmp_path, FACTS)
+    with RunJournal(directory, RunFacts("other", 90, 20)):
+        pass
+    require_same_ground(tmp_path, FACTS)  # begun, but without a round: there is nothing to stand beside
+    shutil.rmtree(directory)
+    write(directory, 1)
+    require_same_ground(tmp_path, replace(FACTS, notes=()))
+    with pytest.raises(RunConflict, match=rf"{directory.name} was begun on other data .*another --out"):
+        require_same_ground(tmp_path, replace(FACTS, data_digest="x", pool_size=90))
+
+
+def test_lines_that_do_not_parse_are_passed_over(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    assert read_lines(path) == ()
+    path.write_bytes(b'{"a": 1}\n{"b\n[1]\n{"c": 2}\n{"d": 3}')
+    assert read_lines(path) == ({"a": 1}, {"c": 2})
 
 
 HOLDER = """

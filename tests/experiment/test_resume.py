@@ -7,9 +7,11 @@ import sys
 import time
 
 import pytest
+from tests.models.tiny import save_bert
 
 from nearmiss.experiment.journal import RunFacts, RunJournal
 from nearmiss.experiment.runner import run_experiment
+from nearmiss.experiment.spec import ClassifierChoice, MaskedLMChoice
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +68,37 @@ def test_killed_at_random_points_and_restarted(spec, tmp_path, start_child, unin
     assert journals(out) == uninterrupted(spec)
     assert [run.key for run in result.runs] == list(spec.keys())
     assert all(len(run.rounds) == len(run.timings) == 9 for run in result.runs)
+
+
+@pytest.fixture
+def encoder_spec(spec, tmp_path):
+    tiny = save_bert(tmp_path / "tiny")
+    return spec.replace(
+        strategies=("alps", "bald", "cal"),
+        seeds=(0,),
+        initial_method="typiclust",
+        batch=10,
+        budget=59,
+        classifier=ClassifierChoice("tuned", {"model": tiny, "max_length": 32, "steps": 10, "mc_samples": 3}),
+        masked_lm=MaskedLMChoice(tiny, texts=200, epochs=1, max_length=32),
+    )
+
+
+def test_killed_and_restarted_with_a_trained_encoder(encoder_spec, tmp_path, start_child, monkeypatch):
+    """Cached states, a head trained on the spot, dropout and features that adapt: all of it comes again to the bit."""
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    monkeypatch.setenv("NEARMISS_CACHE_DIR", str(tmp_path / "cache"))
+    child = start_child(encoder_spec, out)
+    assert child.wait_for("RoundFinished", 6)
+    child.send(signal.SIGKILL)
+    child.end()
+    assert 6 <= sum(rounds.count(b"\n") for rounds in journals(out).values()) < 18
+    run_experiment(encoder_spec, out, workers=2)
+    monkeypatch.setenv("NEARMISS_CACHE_DIR", str(tmp_path / "other-cache"))
+    result = run_experiment(encoder_spec, whole, workers=1)
+    assert {len(run.rounds) for run in result.runs} == {6}
+    assert any("has no masked-LM head" in note for note in result.notes)
+    assert journals(out) == journals(whole)
 
 
 def test_interrupted_by_ctrl_c_it_stops_at_once_and_goes_on_later(spec, tmp_path, start_child, uninterrupted, alive):

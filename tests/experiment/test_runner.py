@@ -1,14 +1,18 @@
 import os
+import shutil
 import signal
 import time
 
 import pytest
 
 from nearmiss.errors import InvalidInput, RunConflict, UnknownName
+from nearmiss.experiment.build import load_bench
 from nearmiss.experiment.events import Preparing, RoundFinished, RunFailed, RunFinished, RunSkipped, RunStarted
+from nearmiss.experiment.journal import run_directory
 from nearmiss.experiment.machine import available_memory, default_workers, peak_memory
 from nearmiss.experiment.runner import run_experiment
 from nearmiss.experiment.spec import MaskedLMChoice, RunKey
+from nearmiss.loop.rounds import run_rounds
 
 pytestmark = pytest.mark.slow
 
@@ -66,16 +70,69 @@ def test_runs_the_grid_and_tells_what_happens(spec, tmp_path):
 
 def test_a_run_that_cannot_be_done_costs_only_itself(small, tmp_path):
     events = []
-    mixed = small.replace(strategies=("bald", "alps", "random"), masked_lm=MaskedLMChoice("minilm", train_head=False))
+    mixed = small.replace(strategies=("alps", "random"), masked_lm=MaskedLMChoice("minilm", train_head=False))
     result = run_experiment(mixed, tmp_path / "out", workers=1, on_event=events.append)
     assert [run.key.strategy for run in result.runs] == ["random"]
-    (failure,) = [e for e in events if isinstance(e, RunFailed)]
     (skip,) = [e for e in events if isinstance(e, RunSkipped)]
-    assert (failure.key, skip.key) == (RunKey("bald", 0), RunKey("alps", 0))
-    assert result.notes[-2:] == (f"bald, seed 0, failed: {failure.reason}", f"alps was skipped: {skip.reason}")
+    assert skip.key == RunKey("alps", 0)
+    assert result.notes[-1:] == (f"alps was skipped: {skip.reason}",)
     assert skip.reason.startswith("minilm has no masked-LM head")
-    with pytest.raises(InvalidInput, match="mc_log_probs"):
-        run_experiment(mixed.replace(strategies=("bald",)), tmp_path / "out", workers=1)
+    with pytest.raises(InvalidInput, match="'bald' reads mc_log_probs"):
+        run_experiment(mixed.replace(strategies=("bald", "random")), tmp_path / "other", workers=1)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_run_whose_journal_is_damaged_costs_only_itself(small, tmp_path):
+    out = tmp_path / "out"
+    run_experiment(small, out, workers=1)
+    directory = run_directory(out, small, RunKey("entropy", 0))
+    (directory / "done.json").unlink()
+    (directory / "rounds.jsonl").write_bytes(b"{}\n" + (directory / "rounds.jsonl").read_bytes())
+    events = []
+    result = run_experiment(small, out, workers=1, on_event=events.append)
+    (failure,) = [e for e in events if isinstance(e, RunFailed)]
+    assert "line 1 is damaged" in failure.reason
+    assert [run.key.strategy for run in result.runs] == ["random"]
+    assert f"entropy, seed 0, failed: {failure.reason}" in result.notes
+
+
+def test_workers_read_the_whole_pool_before_they_train(small, tmp_path):
+    """TF-IDF's vocabulary is the pool's, whichever texts are labelled, as it is for the one who labels by hand."""
+    key = RunKey("entropy", 0)
+    rounds = {run.key: run.rounds for run in run_experiment(small, tmp_path / "out", workers=1).runs}[key]
+    for prepared in (True, False):
+        bench = load_bench(small, tmp_path, None)
+        if prepared:
+            bench.classifier.prepare(bench.pool.texts)
+        done = tuple((r.acquired.tolist(), r.evaluation.log_loss) for r in run_rounds(bench.simulation(key)))
+        assert (done == tuple((list(r.acquired), r.log_loss) for r in rounds)) == prepared
+
+
+def test_refuses_to_add_runs_on_data_that_changed(small, tmp_path, dataset):
+    data, out = tmp_path / "data", tmp_path / "out"
+    shutil.copytree(dataset, data)
+    mine = small.replace(dataset=str(data), strategies=("random",))
+    before = run_experiment(mine, out, workers=1)
+    train = (data / "train.csv").read_text()
+    (data / "train.csv").write_text(train.rsplit("\n", 2)[0] + "\n")
+    assert run_experiment(mine, out) == before, "finished, it is only read"
+    spec_there = (out / "spec.toml").read_bytes()
+    with pytest.raises(RunConflict, match=r"begun on other data \(240 pool and 90 test texts, now 239 and 90\).*--out"):
+        run_experiment(mine.replace(strategies=("random", "entropy")), out, workers=1)
+    assert (out / "spec.toml").read_bytes() == spec_there
+    (data / "train.csv").write_text(train)
+    assert len(run_experiment(mine.replace(strategies=("random", "entropy")), out, workers=1).runs) == 2
+
+
+def test_a_torn_line_in_the_session_file_costs_its_seconds_alone(small, tmp_path):
+    out = tmp_path / "out"
+    whole = run_experiment(small, out, workers=1).wall_seconds
+    with (out / "sessions.jsonl").open("a") as file:
+        file.write('{"seco')
+    assert run_experiment(small, out).wall_seconds == whole
+    with (out / "sessions.jsonl").open("ab") as file:
+        file.write(b'\x00\xff}\n{"seconds": 2.5}\n')
+    assert run_experiment(small, out).wall_seconds == whole + 2.5
 
 
 def test_a_worker_that_is_killed_costs_only_its_run(small, tmp_path, own_children):

@@ -26,6 +26,7 @@ class CentroidClassifier:
     fits: list[int] = field(default_factory=list)
     asked: list[tuple[frozenset[Signal], int]] = field(default_factory=list)
     representations: tuple[str, ...] = (PENULTIMATE, "halved")
+    gives: frozenset[Signal] = frozenset({Signal.LOG_PROBS, Signal.FEATURES})
     centroids: np.ndarray | None = None
 
     def prepare(self, texts):

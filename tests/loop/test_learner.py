@@ -108,7 +108,7 @@ def test_labels_by_name_or_id_and_wrong_ones_change_nothing(learner):
     assert learner.state.labels.tolist() == [2, 0, 1]
     with pytest.raises(UnknownName, match="no label named 'clas 1'; did you mean 'class 1'"):
         learner.tell([2, 3], ["class 0", "clas 1"])
-    with pytest.raises(InvalidInput, match="label id 3; ids run from 0 to 2"):
+    with pytest.raises(InvalidInput, match="label 3; ids run from 0 to 2"):
         learner.tell([2], [3])
     with pytest.raises(InvalidInput, match="row 0 is labelled already"):
         learner.tell([0], [1])
@@ -125,7 +125,7 @@ def test_refuses_to_predict_from_nothing_and_to_ask_for_more_than_there_is(learn
     with pytest.raises(InvalidInput, match="at least 1"):
         learner.ask(0)
     assert len(label(learner, pool, 80)) == 80
-    with pytest.raises(PoolExhausted, match="only 0"):
+    with pytest.raises(PoolExhausted, match="every text has its label"):
         learner.ask(1)
 
 

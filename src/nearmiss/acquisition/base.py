@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -197,7 +197,10 @@ class Card:
 class Strategy(Protocol):
     """An acquisition function: arrays in, indices out."""
 
-    card: ClassVar[Card]
+    @property
+    def card(self) -> Card:
+        """What it is, what it costs, and where implementations differ."""
+        ...
 
     @property
     def needs(self) -> Needs:

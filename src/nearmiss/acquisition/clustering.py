@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy import sparse
 from torch import Tensor
 
-from nearmiss.acquisition.base import Array, Card, IndexArray, Needs, PoolView, Selection, Signal
+from nearmiss.acquisition.base import Card, IndexArray, Needs, PoolView, Selection, Signal
 from nearmiss.arrays.covering import farthest_first
 from nearmiss.arrays.distances import normalize_rows
 from nearmiss.arrays.kmeans import kmeans, nearest_distinct
@@ -23,8 +22,6 @@ from nearmiss.arrays.tensors import Sparse, as_csr, required
 from nearmiss.errors import InvalidArray, InvalidInput
 
 __all__ = ["Alps", "BertKM", "KCenterGreedy", "TypiClust"]
-
-Float64Array = npt.NDArray[np.float64]
 
 #: Clusters up to this size are left for last by TypiClust, as its authors' code leaves them out.
 SMALL_CLUSTER = 5
@@ -43,20 +40,47 @@ _ONE_START = (
 )
 
 
-def _nearest_to_centroids(vectors: Array, n: int, iterations: int, rng: np.random.Generator) -> Selection:
-    centers = kmeans(vectors, n, rng, iterations=iterations).centers
-    near = nearest_distinct(vectors, centers)
-    order = np.lexsort((near.indices, near.distances))
-    return Selection(near.indices[order], -near.distances[order])
-
-
 def _check_iterations(name: str, iterations: int) -> None:
     if iterations < 0:
         raise InvalidInput(f"{name} has iterations={iterations}; pass 0 or more")
 
 
 @dataclass(frozen=True, slots=True)
-class BertKM:
+class _NearestToCentroids:
+    """k-means with b clusters on the unit-length rows of one signal, and the text nearest to each centroid."""
+
+    iterations: int = 10
+    reads: ClassVar[Signal]
+
+    def __post_init__(self) -> None:
+        _check_iterations(type(self).__name__.lower(), self.iterations)
+
+    @property
+    def needs(self) -> Needs:
+        """The vectors that are clustered, of the pool."""
+        return Needs(pool=frozenset({self.reads}))
+
+    def select(self, view: PoolView, n: int, rng: np.random.Generator) -> Selection:
+        """Choose n distinct rows of the pool, the ones nearest to their centroids first.
+
+        Raises
+        ------
+        PoolExhausted
+            Fewer than n candidates remain.
+        InvalidArray
+            The vectors are missing, hold NaN, or do not match the pool.
+        """
+        view.require(n)
+        name = f"pool {self.reads}"
+        vectors = normalize_rows(as_rows(required(getattr(view.pool, self.reads), name, view.size), name))
+        centers = kmeans(vectors, n, rng, iterations=self.iterations).centers
+        near = nearest_distinct(vectors, centers)
+        order = np.lexsort((near.indices, near.distances))
+        return Selection(near.indices[order], -near.distances[order])
+
+
+@dataclass(frozen=True, slots=True)
+class BertKM(_NearestToCentroids):
     """Cluster the unit-length features into b clusters and choose the text nearest to each centroid.
 
     Parameters
@@ -77,8 +101,7 @@ class BertKM:
     [0, 2]
     """
 
-    iterations: int = 10
-
+    reads: ClassVar[Signal] = Signal.FEATURES
     card: ClassVar[Card] = Card(
         title="BERTKM: k-means over encodings",
         paper="Yuan, Lin, Boyd-Graber: Cold-start Active Learning through Self-supervised Language Modeling. EMNLP "
@@ -90,31 +113,9 @@ class BertKM:
         differences=(_COLLISION_RULE, _ONE_START),
     )
 
-    def __post_init__(self) -> None:
-        _check_iterations("bertkm", self.iterations)
-
-    @property
-    def needs(self) -> Needs:
-        """Features of the pool."""
-        return Needs(pool=frozenset({Signal.FEATURES}))
-
-    def select(self, view: PoolView, n: int, rng: np.random.Generator) -> Selection:
-        """Choose n distinct rows of the pool, the ones nearest to their centroids first.
-
-        Raises
-        ------
-        PoolExhausted
-            Fewer than n candidates remain.
-        InvalidArray
-            Features are missing, hold NaN, or do not match the pool.
-        """
-        view.require(n)
-        features = required(view.pool.features, "pool features", view.size)
-        return _nearest_to_centroids(normalize_rows(as_rows(features, "pool features")), n, self.iterations, rng)
-
 
 @dataclass(frozen=True, slots=True)
-class Alps:
+class Alps(_NearestToCentroids):
     """Cluster the surprisal vectors into b clusters and choose the text nearest to each centroid.
 
     Parameters
@@ -135,8 +136,7 @@ class Alps:
     [0, 2]
     """
 
-    iterations: int = 10
-
+    reads: ClassVar[Signal] = Signal.SURPRISAL
     card: ClassVar[Card] = Card(
         title="ALPS: active learning by processing surprisal",
         paper="Yuan, Lin, Boyd-Graber: Cold-start Active Learning through Self-supervised Language Modeling. EMNLP "
@@ -146,31 +146,19 @@ class Alps:
         "centroid.",
         score="Minus the Euclidean distance of the text to its centroid, best first.",
         cost="One pass of a masked language model over the pool, once; then O(t n l b) for t iterations of k-means on "
-        "vectors as long as the longest text, l",
-        differences=(_COLLISION_RULE, _ONE_START),
+        "vectors as long as the longest text may be, l",
+        differences=(
+            _COLLISION_RULE,
+            _ONE_START,
+            "The authors' code draws every token with probability 0.15, which leaves some short texts a vector of "
+            "zeros; ours draws exactly 15 % of a text's tokens (rounded), at least one. Special tokens such as [CLS] "
+            "and [SEP] neither count nor are drawn.",
+            "In experiments ours draws the tokens once per dataset, and all seeds share the vectors: seeds differ in "
+            "their initial sets and in the starts of k-means.",
+            "Texts are cut after the masked language model's max_length (64 tokens in an experiment, unless its "
+            "specification says otherwise); tokens beyond it have no part in the vector.",
+        ),
     )
-
-    def __post_init__(self) -> None:
-        _check_iterations("alps", self.iterations)
-
-    @property
-    def needs(self) -> Needs:
-        """Surprisal vectors of the pool."""
-        return Needs(pool=frozenset({Signal.SURPRISAL}))
-
-    def select(self, view: PoolView, n: int, rng: np.random.Generator) -> Selection:
-        """Choose n distinct rows of the pool, the ones nearest to their centroids first.
-
-        Raises
-        ------
-        PoolExhausted
-            Fewer than n candidates remain.
-        InvalidArray
-            Surprisal vectors are missing, hold NaN, or do not match the pool.
-        """
-        view.require(n)
-        surprisal = required(view.pool.surprisal, "pool surprisal", view.size)
-        return _nearest_to_centroids(normalize_rows(as_rows(surprisal, "pool surprisal")), n, self.iterations, rng)
 
 
 def _features_of(view: PoolView) -> tuple[Rows, Rows | None]:

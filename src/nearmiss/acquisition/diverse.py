@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,25 @@ from nearmiss.arrays.tensors import required
 from nearmiss.errors import InvalidInput
 
 __all__ = ["DiverseBatch"]
+
+
+_CARD = Card(
+    title="Diverse mini-batch",
+    paper="Zhdanov: Diverse mini-batch Active Learning. arXiv:1901.05954, 2019, Algorithm 1",
+    definition="Of the β·b texts with the highest scores, k-means with b clusters on their features; the text "
+    "nearest to each centroid.",
+    score="The score of the wrapped strategy, best first.",
+    cost="That of the scores, then O(t β b² d) for t iterations of k-means",
+    differences=(
+        "The paper weighs each text in k-means by its informativeness (one less the margin). Ours does not unless "
+        "weighted=True; the weight is then the score less the lowest of the pool, which for the margin is the "
+        "paper's as soon as one text of the pool is certain.",
+        "Features are scaled to unit length; the paper takes them as they are, as does normalize=False.",
+        "The paper leaves open what happens when two centroids share their nearest text; ours joins centroids and "
+        "texts in order of distance, each once.",
+        "The CAL authors' code has no such wrapper.",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +80,18 @@ class DiverseBatch:
     weighted: bool = False
     iterations: int = 10
 
-    card: ClassVar[Card] = Card(
-        title="Diverse mini-batch over a score",
-        paper="Zhdanov: Diverse mini-batch Active Learning. arXiv:1901.05954, 2019, Algorithm 1",
-        definition="Of the β·b texts with the highest scores, k-means with b clusters on their features; the text "
-        "nearest to each centroid.",
-        score="The score of the wrapped strategy, best first.",
-        cost="That of the scores, then O(t β b² d) for t iterations of k-means",
-        differences=(
-            "The paper weighs each text in k-means by its informativeness (one less the margin). Ours does not unless "
-            "weighted=True; the weight is then the score less the lowest of the pool, which for the margin is the "
-            "paper's as soon as one text of the pool is certain.",
-            "Features are scaled to unit length; the paper takes them as they are, as does normalize=False.",
-            "The paper leaves open what happens when two centroids share their nearest text; ours joins centroids and "
-            "texts in order of distance, each once.",
-            "The CAL authors' code has no such wrapper.",
-        ),
-    )
-
     def __post_init__(self) -> None:
         if self.factor < 1:
             raise InvalidInput(f"the diverse mini-batch has factor={self.factor}; pass 1 or more")
         if self.iterations < 0:
             raise InvalidInput(f"the diverse mini-batch has iterations={self.iterations}; pass 0 or more")
+
+    @property
+    def card(self) -> Card:
+        """The card of the mini-batch, its title naming the wrapped strategy."""
+        inner = self.strategy.card.title
+        spoken = inner if inner[:2].isupper() else inner[:1].lower() + inner[1:]  # CAL and BALD keep their capitals
+        return replace(_CARD, title=f"{_CARD.title} over {spoken}")
 
     @property
     def needs(self) -> Needs:

@@ -136,10 +136,10 @@ def card(name: str) -> Card:
 
     Examples
     --------
-    >>> card("margin").title
-    'Margin'
+    >>> card("diverse-margin").title
+    'Diverse mini-batch over margin'
     """
-    return _class(name).card
+    return _build(name, {}).card
 
 
 def strategy_options(name: str) -> tuple[Option, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -28,8 +29,50 @@ TIES = (
 )
 
 
+class _Uncertainty(ABC):
+    """The candidates of highest score, where a score depends on the predictions for one candidate alone."""
+
+    @property
+    def needs(self) -> Needs:
+        """Log-probabilities of the pool."""
+        return Needs(pool=frozenset({Signal.LOG_PROBS}))
+
+    def scores(self, view: PoolView) -> npt.NDArray[np.float64]:
+        """Compute the score of every candidate, shape (n,); what it is, and its unit, the card says.
+
+        Raises
+        ------
+        InvalidArray
+            The pool's log-probabilities are missing or not that.
+        """
+        return _by_blocks(self._score, self._log_probs(view))
+
+    def select(self, view: PoolView, n: int, rng: np.random.Generator) -> Selection:
+        """Choose the n candidates of highest score.
+
+        Raises
+        ------
+        PoolExhausted
+            Fewer than n candidates remain.
+        InvalidArray
+            As ``scores``.
+        """
+        view.require(n)
+        scores = self.scores(view)
+        picks = top_indices(scores, n, rng)
+        return Selection(picks, scores[picks])
+
+    @staticmethod
+    @abstractmethod
+    def _score(log_probs: Tensor) -> Tensor:
+        """Score candidates, which stand on the last axis but one, shape (n,)."""
+
+    def _log_probs(self, view: PoolView) -> Tensor:
+        return as_log_probs(required(view.pool.log_probs, "pool log_probs", view.size), "pool log_probs")
+
+
 @dataclass(frozen=True)
-class Entropy:
+class Entropy(_Uncertainty):
     """Take the candidates whose predicted class distribution has the highest entropy.
 
     Examples
@@ -50,29 +93,13 @@ class Entropy:
         differences=(TIES,),
     )
 
-    @property
-    def needs(self) -> Needs:
-        """Log-probabilities of the pool."""
-        return Needs(pool=frozenset({Signal.LOG_PROBS}))
-
-    def scores(self, view: PoolView) -> npt.NDArray[np.float64]:
-        """Compute the predictive entropy of every candidate, in nats, shape (n,).
-
-        Raises
-        ------
-        InvalidArray
-            The pool's log-probabilities are missing or not that.
-        """
-        return _by_blocks(entropy, _log_probs(view))
-
-    def select(self, view: PoolView, n: int, rng: np.random.Generator) -> Selection:
-        """Choose the n candidates of highest entropy."""
-        view.require(n)
-        return _best(self.scores(view), n, rng)
+    @staticmethod
+    def _score(log_probs: Tensor) -> Tensor:
+        return entropy(log_probs)
 
 
 @dataclass(frozen=True)
-class LeastConfidence:
+class LeastConfidence(_Uncertainty):
     """Take the candidates whose most probable class is least probable.
 
     Examples
@@ -92,29 +119,14 @@ class LeastConfidence:
         differences=("Not in the paper's experiments; in the authors' repository.", TIES),
     )
 
-    @property
-    def needs(self) -> Needs:
-        """Log-probabilities of the pool."""
-        return Needs(pool=frozenset({Signal.LOG_PROBS}))
-
-    def scores(self, view: PoolView) -> npt.NDArray[np.float64]:
-        """Compute 1 − max p of every candidate, shape (n,).
-
-        Raises
-        ------
-        InvalidArray
-            The pool's log-probabilities are missing or not that.
-        """
-        return _by_blocks(_doubt, _log_probs(view))
-
-    def select(self, view: PoolView, n: int, rng: np.random.Generator) -> Selection:
-        """Choose the n candidates of least confidence."""
-        view.require(n)
-        return _best(self.scores(view), n, rng)
+    @staticmethod
+    def _score(log_probs: Tensor) -> Tensor:
+        # expm1 keeps the order of candidates whose probability is 1 to the last bit; + 0.0 turns -0.0 into 0.0.
+        return -torch.expm1(log_probs.to(torch.float64).amax(dim=1).clamp(max=0.0)) + 0.0
 
 
 @dataclass(frozen=True)
-class Margin:
+class Margin(_Uncertainty):
     """Take the candidates whose two most probable classes are closest.
 
     Examples
@@ -137,29 +149,15 @@ class Margin:
         ),
     )
 
-    @property
-    def needs(self) -> Needs:
-        """Log-probabilities of the pool."""
-        return Needs(pool=frozenset({Signal.LOG_PROBS}))
-
-    def scores(self, view: PoolView) -> npt.NDArray[np.float64]:
-        """Compute −(p₁ − p₂) of every candidate, shape (n,), between -1 and 0.
-
-        Raises
-        ------
-        InvalidArray
-            The pool's log-probabilities are missing or not that.
-        """
-        return _by_blocks(_negative_margin, _log_probs(view))
-
-    def select(self, view: PoolView, n: int, rng: np.random.Generator) -> Selection:
-        """Choose the n candidates of smallest margin."""
-        view.require(n)
-        return _best(self.scores(view), n, rng)
+    @staticmethod
+    def _score(log_probs: Tensor) -> Tensor:
+        first_two = log_probs.to(torch.float64).topk(min(2, log_probs.shape[1]), dim=1).values.exp()
+        second = first_two[:, 1] if first_two.shape[1] == 2 else torch.zeros_like(first_two[:, 0])
+        return second - first_two[:, 0]
 
 
 @dataclass(frozen=True)
-class Bald:
+class Bald(_Uncertainty):
     """Take the candidates on which sampled models, each sure of itself, disagree.
 
     Examples
@@ -178,6 +176,10 @@ class Bald:
         cost="S·n forward passes, then O(SnC)",
         differences=(
             "Not in the paper's experiments; in the authors' repository, as is BatchBALD, which is not offered here.",
+            "Gal et al. sample every layer that has dropout. The tuned classifier, which gives the samples here, drops "
+            "out in its tuned layers and before its head alone: the layers below are computed once, and their share of "
+            "the model's doubt is left out.",
+            "S is 10 by default (the classifier's mc_samples).",
             TIES,
         ),
     )
@@ -187,27 +189,13 @@ class Bald:
         """Log-probabilities of the pool under S stochastic passes."""
         return Needs(pool=frozenset({Signal.MC_LOG_PROBS}))
 
-    def scores(self, view: PoolView) -> npt.NDArray[np.float64]:
-        """Compute the mutual information of every candidate, in nats, shape (n,).
+    @staticmethod
+    def _score(log_probs: Tensor) -> Tensor:
+        return mutual_information(log_probs)
 
-        Raises
-        ------
-        InvalidArray
-            The pool's sampled log-probabilities are missing or not that.
-        """
+    def _log_probs(self, view: PoolView) -> Tensor:
         name = "pool mc_log_probs"
-        return _by_blocks(
-            mutual_information, as_log_probs(required(view.pool.mc_log_probs, name, view.size, axis=1), name, ndim=3)
-        )
-
-    def select(self, view: PoolView, n: int, rng: np.random.Generator) -> Selection:
-        """Choose the n candidates of highest mutual information."""
-        view.require(n)
-        return _best(self.scores(view), n, rng)
-
-
-def _log_probs(view: PoolView) -> Tensor:
-    return as_log_probs(required(view.pool.log_probs, "pool log_probs", view.size), "pool log_probs")
+        return as_log_probs(required(view.pool.mc_log_probs, name, view.size, axis=1), name, ndim=3)
 
 
 def _by_blocks(score: Callable[[Tensor], Tensor], log_probs: Tensor) -> npt.NDArray[np.float64]:
@@ -218,19 +206,3 @@ def _by_blocks(score: Callable[[Tensor], Tensor], log_probs: Tensor) -> npt.NDAr
     for rows in row_blocks(n, row_bytes):
         scores[rows] = to_numpy(score(log_probs[..., rows, :]))
     return scores
-
-
-def _doubt(log_probs: Tensor) -> Tensor:
-    # expm1 keeps the order of candidates whose probability is 1 to the last bit; + 0.0 turns -0.0 into 0.0.
-    return -torch.expm1(log_probs.to(torch.float64).amax(dim=1).clamp(max=0.0)) + 0.0
-
-
-def _negative_margin(log_probs: Tensor) -> Tensor:
-    first_two = log_probs.to(torch.float64).topk(min(2, log_probs.shape[1]), dim=1).values.exp()
-    second = first_two[:, 1] if first_two.shape[1] == 2 else torch.zeros_like(first_two[:, 0])
-    return second - first_two[:, 0]
-
-
-def _best(scores: npt.NDArray[np.float64], n: int, rng: np.random.Generator) -> Selection:
-    picks = top_indices(scores, n, rng)
-    return Selection(picks, scores[picks])

@@ -1,1 +1,1 @@
-"""Distances, divergences and nearest neighbours: arrays in, arrays out; knows nothing of text or models."""
+"""Distances, divergences, neighbours, seeding, k-means: arrays in, arrays out; knows nothing of text or models."""

@@ -7,16 +7,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nearmiss.acquisition.base import IndexArray, Signal, Signals, Strategy
+from nearmiss.acquisition.gradient import Badge
 from nearmiss.acquisition.registry import make_strategy
 from nearmiss.errors import InvalidInput
 from nearmiss.experiment.amounts import Amount
 from nearmiss.experiment.features import label_free_features, resolve_features
 from nearmiss.experiment.journal import RunFacts
-from nearmiss.experiment.spec import ExperimentSpec, RunKey
+from nearmiss.experiment.spec import ClassifierChoice, ExperimentSpec, RunKey
 from nearmiss.experiment.surprisal import SurprisalCache
 from nearmiss.loop.annotators import Oracle
 from nearmiss.loop.initial import cold_start_strategy, initial_set
@@ -24,7 +26,9 @@ from nearmiss.loop.rounds import Schedule, Simulation
 from nearmiss.loop.signals import FeatureSource, SurprisalSource, all_needs
 from nearmiss.loop.streams import Streams
 from nearmiss.models.base import PENULTIMATE, Classifier
-from nearmiss.models.registry import make_classifier
+from nearmiss.models.encoder import find_model, resolve_device
+from nearmiss.models.inference import resolve_precision
+from nearmiss.models.registry import classifier_options, make_classifier
 from nearmiss.text.corpus import Corpus, Splits
 from nearmiss.text.datasets import load_dataset
 
@@ -128,6 +132,20 @@ class Bench:
         strategy = cold_start_strategy(self.spec.initial_method)
         return strategy is not None and _reads_surprisal(strategy)
 
+    def readers_of_surprisal(self, keys: Sequence[RunKey]) -> tuple[RunKey, ...]:
+        """Pick the runs that need a masked language model, for their strategy or for their initial set."""
+        everywhere = self.starts_from_surprisal()
+        return tuple(key for key in keys if everywhere or self.reads_surprisal(key))
+
+    def label_free_sources(self, keys: Sequence[RunKey]) -> dict[str, FeatureSource]:
+        """Collect, by name, the fixed representations that these runs and their initial sets read."""
+        named = {StrategyChoice.parse(key.strategy).features or PENULTIMATE: self.features(key) for key in keys}
+        sources = {name: source for name, source in named.items() if not isinstance(source, str)}
+        start = cold_start_strategy(self.spec.initial_method)
+        if start is not None and Signal.FEATURES in all_needs(start):
+            sources["initial set"] = label_free_features(self.spec.classifier)
+        return sources
+
     def simulation(self, key: RunKey) -> Simulation:
         """Put a run's parts together."""
         surprisal = self.surprisal.source()
@@ -147,11 +165,27 @@ class Bench:
 
     def check(self, keys: Sequence[RunKey]) -> None:
         """Refuse early what would fail in every run: a strategy, a representation or an initial set not to be had."""
-        for key in keys:
-            self.strategy(key)
-            self.features(key)
+        for text in dict.fromkeys(key.strategy for key in keys):
+            self._check_strategy(text)
         if cold_start_strategy(self.spec.initial_method) is None:
             self._initial(self.surprisal.source(), np.random.default_rng(0))
+
+    def _check_strategy(self, text: str) -> None:
+        key = RunKey(text, 0)
+        strategy, features, named = self.strategy(key), self.features(key), StrategyChoice.parse(text).features
+        needs = all_needs(strategy)
+        if named is not None and Signal.FEATURES not in needs:
+            raise InvalidInput(f"{text!r} names features, and this strategy reads none; leave features= out")
+        if isinstance(strategy, Badge) and features != PENULTIMATE:
+            raise InvalidInput(
+                f"{text!r} names features, but this strategy's gradients are taken in the classifier's own last layer; "
+                "leave features= out"
+            )
+        for signal in sorted(needs - self.classifier.gives - {Signal.SURPRISAL}):
+            raise InvalidInput(
+                f"{text!r} reads {signal}, which the classifier {self.spec.classifier.name!r} does not give; use a "
+                "classifier that does, such as 'tuned', or leave this strategy out"
+            )
 
     def _initial(self, surprisal: SurprisalSource, rng: np.random.Generator) -> IndexArray:
         method = self.spec.initial_method
@@ -200,7 +234,15 @@ def load_bench(spec: ExperimentSpec, out: Path, data_dir: Path | None) -> Bench:
         max_pool=spec.max_pool,
         max_test=spec.max_test,
     )
-    facts = RunFacts(_digest(splits), len(splits.pool), len(splits.test), splits.notes)
+    encoder = _encoder_of(spec.classifier)
+    facts = RunFacts(
+        data_digest=_digest(splits),
+        pool_size=len(splits.pool),
+        test_size=len(splits.test),
+        notes=splits.notes,
+        encoder=encoder.fingerprint if encoder else None,
+        precision=encoder.precision if encoder else None,
+    )
     return Bench(
         spec=spec,
         splits=splits,
@@ -209,6 +251,22 @@ def load_bench(spec: ExperimentSpec, out: Path, data_dir: Path | None) -> Bench:
         facts=facts,
         surprisal=SurprisalCache(out / "surprisal", spec, splits.pool.texts),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _EncoderFacts:
+    fingerprint: str
+    precision: str
+
+
+def _encoder_of(choice: ClassifierChoice) -> _EncoderFacts | None:
+    """Identify the pretrained encoder a classifier reads with; None for one that has none."""
+    options: dict[str, Any] = {option.name: option.default for option in classifier_options(choice.name)}
+    options |= choice.options
+    if "model" not in options:
+        return None
+    precision = resolve_precision(options["precision"], resolve_device(options["device"]))
+    return _EncoderFacts(find_model(options["model"]).fingerprint, precision)
 
 
 def _schedule(spec: ExperimentSpec, pool_size: int) -> Schedule:

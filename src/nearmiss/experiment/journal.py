@@ -27,7 +27,16 @@ from nearmiss.errors import InvalidData, RunConflict
 from nearmiss.experiment.records import RoundRecord, RoundTiming, RunResult
 from nearmiss.experiment.spec import ExperimentSpec, RunKey
 
-__all__ = ["FinishedRun", "RunFacts", "RunJournal", "read_finished", "run_directory", "write_atomically"]
+__all__ = [
+    "FinishedRun",
+    "RunFacts",
+    "RunJournal",
+    "read_finished",
+    "read_lines",
+    "require_same_ground",
+    "run_directory",
+    "write_atomically",
+]
 
 #: A worker whose parent was killed needs a moment to notice and let go of its run.
 _LOCK_PATIENCE_SECONDS = 15.0
@@ -45,12 +54,39 @@ class RunFacts:
         Rows used.
     notes
         Sentences a reader of the results must know.
+    encoder
+        Fingerprint of the pretrained encoder's files; None where the classifier has none.
+    precision
+        Of the encoder's numbers, as resolved on this machine.
     """
 
     data_digest: str
     pool_size: int
     test_size: int
     notes: tuple[str, ...] = ()
+    encoder: str | None = None
+    precision: str | None = None
+
+    def require_same(self, begun: RunFacts, directory: Path) -> None:
+        """Refuse to go on here with a run that was begun on other ground.
+
+        Raises
+        ------
+        RunConflict
+            Data, encoder or precision differ; says which.
+        """
+        changes = []
+        if begun.data_digest != self.data_digest:
+            changes.append(
+                f"other data ({begun.pool_size} pool and {begun.test_size} test texts, now {self.pool_size} and "
+                f"{self.test_size})"
+            )
+        if begun.encoder != self.encoder:
+            changes.append(f"another encoder (fingerprint {begun.encoder}, now {self.encoder})")
+        if begun.precision != self.precision:
+            changes.append(f"another precision ({begun.precision}, now {self.precision})")
+        if changes:
+            raise RunConflict(f"{directory} was begun on {' and '.join(changes)}; choose another --out, or delete it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +140,25 @@ def read_finished(directory: Path, key: RunKey) -> FinishedRun | None:
     return FinishedRun(RunResult(key, rounds, timings), facts)
 
 
+def require_same_ground(out: Path, facts: RunFacts) -> None:
+    """Refuse results that would stand beside runs of other data: strategies are compared run by run.
+
+    Raises
+    ------
+    RunConflict
+        A run in this directory was made on other data, or with another encoder or precision; says which.
+    """
+    for path in sorted(out.glob("runs/*/rounds.jsonl")):
+        made = _read_facts(path.parent)
+        if made is not None and path.stat().st_size:
+            facts.require_same(made, path.parent)
+
+
+def read_lines(path: Path) -> tuple[dict[str, Any], ...]:
+    """Read the whole lines of a JSONL file, passing over what is torn; none where there is no file."""
+    return tuple(values for values in map(_decode, _lines(path)) if values is not None)
+
+
 class RunJournal:
     """One run's directory, open for writing by one process.
 
@@ -112,7 +167,7 @@ class RunJournal:
     Raises
     ------
     RunConflict
-        Another process is writing this run, or the run was begun on other data.
+        Another process is writing this run, or the run was begun on other data or with another encoder.
     InvalidData
         The journal is damaged elsewhere than at its end.
 
@@ -166,11 +221,8 @@ class RunJournal:
 
     def _open(self) -> None:
         begun = _read_facts(self.directory)
-        if begun is not None and begun.data_digest != self._facts.data_digest:
-            raise RunConflict(
-                f"{self.directory} was begun on other data ({begun.pool_size} pool and {begun.test_size} test texts, "
-                f"now {self._facts.pool_size} and {self._facts.test_size}); choose another --out, or delete it"
-            )
+        if begun is not None:
+            self._facts.require_same(begun, self.directory)
         write_atomically(self.directory / "run.json", _canonical(asdict(self._facts)))
         rounds_path, timings_path = self.directory / "rounds.jsonl", self.directory / "timings.jsonl"
         read = _read_rounds(rounds_path)
@@ -233,10 +285,13 @@ def _canonical(values: Mapping[str, object]) -> bytes:
 
 
 def _append_line(path: Path, values: Mapping[str, object]) -> None:
+    is_new = not path.exists()
     with path.open("ab") as file:
         file.write(_canonical(values))
         file.flush()
         os.fsync(file.fileno())
+    if is_new:
+        _sync_directory(path.parent)  # or a power cut could take the file's name with it
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

@@ -10,9 +10,21 @@ from pathlib import Path
 
 from nearmiss.errors import NearmissError
 from nearmiss.experiment.events import Event
+from nearmiss.experiment.journal import RunFacts
 from nearmiss.experiment.spec import ExperimentSpec, RunKey
 
-__all__ = ["Done", "Failure", "Message", "Order", "Prepare", "Prepared", "Run", "Skip", "Workplace"]
+__all__ = [
+    "Done",
+    "Failure",
+    "FillCaches",
+    "MeasureSurprisal",
+    "Message",
+    "Order",
+    "Prepared",
+    "Run",
+    "Skip",
+    "Workplace",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +38,15 @@ class Workplace:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepare:
-    """Fill every cache these runs will read, and find out what cannot be run."""
+class FillCaches:
+    """Check these runs, and fill the caches they will read, surprisal apart."""
+
+    keys: tuple[RunKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureSurprisal:
+    """Compute the pool's surprisal if these runs read it, and find out which cannot have it."""
 
     keys: tuple[RunKey, ...]
 
@@ -49,9 +68,18 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Preparation is done; these strategies cannot be run."""
+    """An order to prepare is carried out.
 
-    skips: tuple[Skip, ...]
+    Attributes
+    ----------
+    facts
+        What all runs stand on.
+    skips
+        Strategies that cannot be run.
+    """
+
+    facts: RunFacts
+    skips: tuple[Skip, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,5 +103,5 @@ class Failure:
     error: NearmissError | None = None
 
 
-Order = Workplace | Prepare | Run
+Order = Workplace | FillCaches | MeasureSurprisal | Run
 Message = Event | Prepared | Done | Failure

@@ -18,9 +18,16 @@ from typing import cast
 from nearmiss.errors import InvalidInput, NearmissError, RunConflict
 from nearmiss.experiment.crew import Worker
 from nearmiss.experiment.events import EventListener, Preparing, RunFailed, RunFinished, RunSkipped, ignore
-from nearmiss.experiment.journal import FinishedRun, read_finished, run_directory, write_atomically
+from nearmiss.experiment.journal import (
+    FinishedRun,
+    read_finished,
+    read_lines,
+    require_same_ground,
+    run_directory,
+    write_atomically,
+)
 from nearmiss.experiment.machine import default_workers, usable_cores
-from nearmiss.experiment.messages import Done, Failure, Prepare, Prepared, Run, Workplace
+from nearmiss.experiment.messages import Done, Failure, FillCaches, MeasureSurprisal, Prepared, Run, Workplace
 from nearmiss.experiment.records import ExperimentResult
 from nearmiss.experiment.spec import ExperimentSpec, RunKey
 
@@ -39,7 +46,8 @@ def run_experiment(
 
     Every round is on disk before the next begins. However this call ends (an interrupt, a kill, a power cut), the
     same call goes on where it stopped, and its rounds are the same to the last bit as if it had not stopped. A run
-    that fails is named in the notes, and the others go on.
+    that fails is named in the notes, and the others go on. Before anything is added to a directory, the runs in it
+    are held against the data as they are now; when all runs are finished, they are read back and nothing is checked.
 
     Parameters
     ----------
@@ -57,7 +65,7 @@ def run_experiment(
     Raises
     ------
     RunConflict
-        ``out`` holds another experiment; says in which keys they differ.
+        ``out`` holds another experiment, or one on other data; says in what they differ.
     NearmissError
         The dataset, classifier, a strategy or an option is not to be had, or every run failed.
 
@@ -105,10 +113,7 @@ class _Clock:
         self._since = now
 
     def total(self) -> float:
-        if not self._path.exists():
-            return 0.0
-        lines = self._path.read_text(encoding="utf-8").splitlines()
-        return float(sum(json.loads(line)["seconds"] for line in lines if line.endswith("}")))
+        return float(sum(line.get("seconds", 0.0) for line in read_lines(self._path)))
 
 
 @dataclass(slots=True)
@@ -151,7 +156,7 @@ class _Grid:
         try:
             # Hired early: they load their libraries while the caches are filled.
             idle = [self._hire(self.spec.threads) for _ in range(min(n_workers, len(self.unfinished)))]
-            self._prepare()
+            self._prepare(idle[0])
             # Only now: until something can be run, the directory is nobody's.
             with _writing_to(self.out):
                 write_atomically(self.out / "spec.toml", self.spec.to_toml().encode())
@@ -162,34 +167,49 @@ class _Grid:
                 worker.stop()
             _remove_if_empty(self.out)  # a misspelt dataset must leave nothing behind
 
-    def _prepare(self) -> None:
-        """Fill caches with all cores, in a process that then ends: this one stays light, and workers only read."""
-        self.tell(Preparing("starting"))
-        worker = self._hire(usable_cores())
-        worker.give(Prepare(self.unfinished))
-        prepared = self._until_prepared(worker)
-        worker.stop()
-        for skip in prepared.skips:
-            for key in self.unfinished:
-                if key.strategy == skip.strategy:
-                    self.skipped[key] = skip.reason
-                    self.tell(RunSkipped(key, skip.reason))
+    def _prepare(self, beside: Worker) -> None:
+        """Fill caches with all cores, in a process that then ends: this one stays light, and workers only read.
 
-    def _until_prepared(self, worker: Worker) -> Prepared:
-        while True:
-            try:
-                message = worker.receive()
-            except EOFError:
-                raise NearmissError(f"preparation broke off: {worker.obituary()}") from None
-            match message:
-                case Prepared():
-                    return message
-                case Failure(reason, error):
-                    raise error or NearmissError(f"preparation broke off: {reason} (more in {worker.log})")
-                case Done():
-                    continue
-                case event:
-                    self.tell(event)
+        One of the workers measures surprisal meanwhile, with the threads of a run, for results depend on them.
+        """
+        self.tell(Preparing("starting"))
+        reader = self._hire(usable_cores())
+        reader.give(FillCaches(self.unfinished))
+        beside.give(MeasureSurprisal(self.unfinished))
+        for prepared in self._until_prepared({worker.connection: worker for worker in (reader, beside)}):
+            require_same_ground(self.out, prepared.facts)
+            for skip in prepared.skips:
+                for key in self.unfinished:
+                    if key.strategy == skip.strategy:
+                        self.skipped[key] = skip.reason
+                        self.tell(RunSkipped(key, skip.reason))
+        reader.stop()
+
+    def _until_prepared(self, workers: dict[Connection, Worker]) -> Iterator[Prepared]:
+        at: dict[Connection, Preparing] = {}
+        while workers:
+            for connection in wait(list(workers)):
+                connection = cast("Connection", connection)
+                worker = workers[connection]
+                try:
+                    message = worker.receive()
+                except EOFError:
+                    raise NearmissError(f"preparation broke off: {worker.obituary()}") from None
+                match message:
+                    case Prepared():
+                        del workers[connection]
+                        yield message
+                        # What the other is still at, which it may have said long ago.
+                        for still in [at[other] for other in workers if other in at]:
+                            self.tell(still)
+                    case Failure(reason, error):
+                        raise error or NearmissError(f"preparation broke off: {reason} (more in {worker.log})")
+                    case Done():
+                        continue
+                    case event:
+                        if isinstance(event, Preparing):
+                            at[connection] = event
+                        self.tell(event)
 
     def _work_off(self, queue: deque[RunKey], idle: list[Worker]) -> None:
         n_workers = len(idle)

@@ -25,7 +25,7 @@ def carry_out_run(bench: Bench, key: RunKey, out: Path, tell: EventListener) -> 
     Raises
     ------
     RunConflict
-        Another process is writing this run, or it was begun on other data.
+        Another process is writing this run, or it was begun on other data or with another encoder.
     """
     total = bench.schedule.rounds_total
     with RunJournal(run_directory(out, bench.spec, key), bench.facts_of(key)) as journal:

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from nearmiss.acquisition.base import FloatArray
-from nearmiss.errors import ModelUnavailable
+from nearmiss.errors import MissingHead, ModelUnavailable
 from nearmiss.experiment.events import EventListener, Preparing, ignore
 from nearmiss.experiment.journal import write_atomically
 from nearmiss.experiment.spec import ExperimentSpec, MaskedLMChoice
 from nearmiss.loop.signals import SurprisalSource
 from nearmiss.loop.streams import named_generator
+from nearmiss.models.encoder import find_model
 from nearmiss.models.masked_lm import MaskedLanguageModel
 from nearmiss.models.mlm_head import HeadReport, HeadSettings
 from nearmiss.text.corpus import Texts
@@ -59,9 +60,9 @@ class SurprisalCache:
         ModelUnavailable
             When it is called: there are none.
         """
-        path = self._path("vectors.npy")
 
         def read(texts: Texts, _: np.random.Generator) -> FloatArray:
+            path = self._path("vectors.npy")
             if not path.exists():
                 raise ModelUnavailable(f"no surprisal vectors at {path}; run the experiment again to compute them")
             vectors: FloatArray = np.load(path)
@@ -96,7 +97,9 @@ class SurprisalCache:
         write_atomically(path, buffer.getvalue())
 
     def _path(self, name: str) -> Path:
-        told = "\n".join((repr(self._spec.masked_lm), self._spec.dataset, *self._texts.digests))
+        choice = self._spec.masked_lm
+        model = find_model(choice.model).fingerprint  # a folder's name stays when the model in it is replaced
+        told = "\n".join((repr(choice), model, self._spec.dataset, *self._texts.digests))
         key = blake2b(told.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
         return self._directory / f"{key}-{name}"
 
@@ -117,8 +120,10 @@ def load_masked_lm(
     """
     tell(Preparing(f"loading the masked language model {choice.model}"))
     try:
-        return MaskedLanguageModel.load(choice.model, max_length=choice.max_length, **place or {})
-    except ModelUnavailable:
+        return MaskedLanguageModel.load(
+            choice.model, max_length=choice.max_length, device=(place or {}).get("device", "auto")
+        )
+    except MissingHead:
         if not choice.train_head:
             raise
     tell(Preparing(f"training a masked-LM head on {min(choice.texts, len(texts)):,} texts of the pool"))
@@ -126,7 +131,7 @@ def load_masked_lm(
         texts,
         rng,
         name=choice.model,
-        settings=HeadSettings(n_texts=choice.texts, epochs=choice.epochs, max_length=choice.max_length),
+        settings=HeadSettings(n_texts=choice.texts, epochs=choice.epochs),
         max_length=choice.max_length,
         **place or {},
     )

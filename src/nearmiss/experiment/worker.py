@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING
 
 from nearmiss.errors import NearmissError
 from nearmiss.experiment.events import Event
-from nearmiss.experiment.messages import Done, Failure, Message, Order, Prepare, Prepared, Run, Workplace
+from nearmiss.experiment.messages import (
+    Done,
+    Failure,
+    FillCaches,
+    MeasureSurprisal,
+    Message,
+    Order,
+    Prepared,
+    Run,
+    Workplace,
+)
 
 if TYPE_CHECKING:
     from nearmiss.experiment.build import Bench
@@ -36,7 +46,8 @@ class _Hand:
         from nearmiss.experiment import prepare, running
 
         torch.set_num_threads(workplace.threads)
-        self._prepare = prepare.prepare
+        self._fill_caches = prepare.fill_caches
+        self._measure_surprisal = prepare.measure_surprisal
         self._carry_out_run = running.carry_out_run
 
     @cached_property
@@ -45,12 +56,22 @@ class _Hand:
 
         return load_bench(self._workplace.spec, self._workplace.out, self._workplace.data_dir)
 
+    @cached_property
+    def _read_bench(self) -> Bench:
+        """The bench when its classifier has met all texts: what it learns of them without labels, it learns once."""
+        for corpus in self._bench.corpora:
+            self._bench.classifier.prepare(corpus.texts)
+        return self._bench
+
     def carry_out(self, order: Order) -> Prepared | Done:
         match order:
-            case Prepare(keys):
-                return Prepared(self._prepare(self._bench, keys, self._tell))
+            case FillCaches(keys):
+                self._fill_caches(self._bench, keys, self._tell)
+                return Prepared(self._bench.facts)
+            case MeasureSurprisal(keys):
+                return Prepared(self._bench.facts, self._measure_surprisal(self._bench, keys, self._tell))
             case Run(key):
-                self._carry_out_run(self._bench, key, self._workplace.out, self._tell)
+                self._carry_out_run(self._read_bench, key, self._workplace.out, self._tell)
         return Done()
 
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from nearmiss.acquisition.base import Array, FloatArray, Signal, Signals
 from nearmiss.text.corpus import Texts
 
-__all__ = ["PENULTIMATE", "Classifier", "Inference"]
+__all__ = ["PENULTIMATE", "Classifier", "Inference", "LabelFree"]
 
 #: The input of the last linear layer: the representation every classifier has. BADGE's gradients are taken there.
 PENULTIMATE = "penultimate"
@@ -66,6 +66,11 @@ class Classifier(Protocol):
         """Names of the feature arrays ``infer`` can give; ``penultimate`` is always among them."""
         ...
 
+    @property
+    def gives(self) -> frozenset[Signal]:
+        """The signals ``infer`` can give."""
+        ...
+
     def prepare(self, texts: Texts) -> None:
         """Do, once, the work over these texts that no label changes (fill caches). May do nothing."""
         ...
@@ -73,7 +78,8 @@ class Classifier(Protocol):
     def fit(self, texts: Texts, labels: npt.NDArray[np.int64], *, n_classes: int, rng: np.random.Generator) -> None:
         """Train on labelled texts, forgetting any earlier fit.
 
-        The result depends on nothing but the arguments: same texts, labels and generator state, same model.
+        The result depends on nothing but the arguments and what ``prepare`` was given before (TF-IDF takes its
+        vocabulary from there): same texts, labels and generator state, same model.
 
         Raises
         ------
@@ -101,4 +107,13 @@ class Classifier(Protocol):
         InvalidInput
             Called before ``fit``, or a signal this classifier cannot give (named, with the mend).
         """
+        ...
+
+
+@runtime_checkable
+class LabelFree(Protocol):
+    """A classifier that can describe texts before any label is known, for a first batch chosen without labels."""
+
+    def label_free(self, texts: Texts) -> Array:
+        """Give the vectors this classifier starts from, shape (n, d), dense or CSR; no ``fit`` is needed or read."""
         ...

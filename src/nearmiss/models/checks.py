@@ -37,7 +37,7 @@ class Ability:
     """
 
     classifier: str
-    signals: AbstractSet[Signal]
+    signals: frozenset[Signal]
     representations: tuple[str, ...]
 
     def check(self, needs: AbstractSet[Signal], representations: Sequence[str]) -> None:
@@ -52,7 +52,7 @@ class Ability:
 
         Examples
         --------
-        >>> Ability("tfidf", {Signal.LOG_PROBS}, ("penultimate",)).check({Signal.MC_LOG_PROBS}, ())
+        >>> Ability("tfidf", frozenset({Signal.LOG_PROBS}), ("penultimate",)).check({Signal.MC_LOG_PROBS}, ())
         Traceback (most recent call last):
         ...
         nearmiss.errors.InvalidInput: the classifier 'tfidf' gives no mc_log_probs: it has no dropout to sample; use \

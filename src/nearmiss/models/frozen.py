@@ -158,6 +158,11 @@ class FrozenClassifier:
         """``penultimate`` (what the regression reads), and the raw ``mean``, ``cls`` and ``mean-embedding``."""
         return _ABILITY.representations
 
+    @property
+    def gives(self) -> frozenset[Signal]:
+        """The signals ``infer`` can give."""
+        return _ABILITY.signals
+
     def prepare(self, texts: Texts) -> None:
         """Encode these texts and keep the vectors on disk."""
         self._penultimate(texts)
@@ -202,6 +207,16 @@ class FrozenClassifier:
             log_probs=None if logits is None else log_softmax_rows(logits),
             representations={name: self._representation(texts, name) for name in asked},
         )
+
+    def label_free(self, texts: Texts) -> FloatMatrix:
+        """Give what the regression reads, shape (n, d), which no label changes.
+
+        Raises
+        ------
+        ModelUnavailable
+            The encoder cannot be found or loaded.
+        """
+        return self._penultimate(texts)
 
     def _representation(self, texts: Texts, name: str) -> FloatMatrix:
         return self._penultimate(texts) if name == PENULTIMATE else self._vectors.of(texts, Pooling(name))

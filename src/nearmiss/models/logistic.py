@@ -60,14 +60,10 @@ class LogisticHead:
         Shape (d, C); zero for classes never seen.
     biases
         Shape (C,); minus infinity for classes never seen, so that their probability is exactly 0.
-    converged
-        Whether the solver met its tolerance within 2,000 iterations. It nearly always does; features of wildly
-        different scale are the exception, and the last iterate is used then.
     """
 
     weights: npt.NDArray[np.float64]
     biases: npt.NDArray[np.float64]
-    converged: bool
 
     @classmethod
     def train(
@@ -94,13 +90,14 @@ class LogisticHead:
         biases = np.full(n_classes, -np.inf)
         if len(seen) == 1:
             biases[seen] = 0.0
-            return cls(weights, biases, converged=True)
+            return cls(weights, biases)
         model = LogisticRegression(
             C=settings.C,
             class_weight=None if settings.class_weight == "none" else settings.class_weight,
             max_iter=_ITERATIONS,
         )
         with warnings.catch_warnings():
+            # Features of wildly different scale alone keep the solver from its tolerance; the last iterate then serves.
             warnings.simplefilter("ignore", ConvergenceWarning)
             # Class ids are integers; many classes with few labels each are no regression in disguise.
             warnings.filterwarnings("ignore", message="The number of unique classes is greater than 50%")
@@ -111,7 +108,7 @@ class LogisticHead:
         else:
             weights[:, seen] = model.coef_.T
             biases[seen] = model.intercept_
-        return cls(weights, biases, converged=int(np.max(model.n_iter_)) < _ITERATIONS)
+        return cls(weights, biases)
 
     def logits(self, features: Features) -> npt.NDArray[np.float64]:
         """Score rows, shape (n, C); minus infinity for classes never seen."""

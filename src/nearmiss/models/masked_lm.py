@@ -11,7 +11,6 @@ without any in one case of several, and all such texts with the same vector of z
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -24,7 +23,7 @@ from torch import nn
 from torch.nn import functional
 
 from nearmiss.arrays.distances import normalize_rows
-from nearmiss.errors import ModelUnavailable
+from nearmiss.errors import MissingHead, ModelUnavailable
 from nearmiss.models.encoder import (
     EMBEDDED,
     Encoder,
@@ -45,7 +44,7 @@ from nearmiss.models.mlm_head import (
     tied_head,
     train_tied_head,
 )
-from nearmiss.models.store import default_cache_dir, read_tensors, write_tensors
+from nearmiss.models.store import default_cache_dir
 from nearmiss.models.tokens import Tokens, tokenize
 from nearmiss.text.corpus import Texts
 
@@ -56,7 +55,6 @@ __all__ = ["MaskedLanguageModel"]
 
 #: Of a text's tokens, the share whose surprisal is taken.
 _FRACTION = 0.15
-_FORMAT = "nearmiss-surprisal-1"
 #: Rows of logits in memory at once; each is as long as the vocabulary.
 _PROJECTED_AT_ONCE = 512
 
@@ -78,32 +76,19 @@ class MaskedLanguageModel:
         What reads the texts.
     head
         Maps states (n, d) to logits over the vocabulary (n, V).
-    head_key
-        What identifies the head beside the encoder; part of the cache's key.
     reading
         Length, which is also the length of a surprisal vector, and precision.
-    cache_dir
-        Where vectors are kept.
     training
         How training the head went; None for a head that came with the checkpoint.
     """
 
     def __init__(
-        self,
-        encoder: Encoder,
-        head: nn.Module,
-        *,
-        head_key: str,
-        reading: Reading,
-        cache_dir: Path,
-        training: HeadReport | None = None,
+        self, encoder: Encoder, head: nn.Module, *, reading: Reading, training: HeadReport | None = None
     ) -> None:
         self.encoder = encoder
         self.training = training
         self._head = head
-        self._head_key = head_key
         self._reading = reading
-        self._directory = cache_dir
 
     @classmethod
     def load(
@@ -113,27 +98,28 @@ class MaskedLanguageModel:
         max_length: int = 128,
         precision: Precision = "auto",
         device: str = "auto",
-        cache_dir: str | Path | None = None,
     ) -> Self:
         """Load a checkpoint that has a masked-LM head, such as ``bert-base-uncased``.
 
         Raises
         ------
         ModelUnavailable
-            The checkpoint cannot be found, or has no head: transformers would make a random one up, and the surprisal
-            would mean nothing. Names the mend.
+            The checkpoint cannot be found.
+        MissingHead
+            It has no head: transformers would make a random one up, and the surprisal would mean nothing. Names the
+            mend.
 
         Examples
         --------
         >>> try:
         ...     MaskedLanguageModel.load("minilm")
-        ... except ModelUnavailable as error:
+        ... except MissingHead as error:
         ...     print(str(error)[:37])
         minilm has no masked-LM head (its che
         """
         reading = Reading(max_length, precision)
         loaded = _load_with_head(find_model(name), resolve_device(device))
-        return cls(loaded.encoder, loaded.head, head_key="own head", reading=reading, cache_dir=_cache(cache_dir))
+        return cls(loaded.encoder, loaded.head, reading=reading)
 
     @classmethod
     def train_head(
@@ -158,6 +144,10 @@ class MaskedLanguageModel:
             Chooses texts, masks and order. Exactly one number is drawn, whether the head is cached or not.
         settings
             How long to train, and on how much.
+        max_length
+            Texts are cut after this many tokens, for the training and for ``surprisal``.
+        cache_dir
+            Where trained heads are kept; None is NEARMISS_CACHE_DIR, else ``~/.cache/nearmiss``.
 
         Raises
         ------
@@ -166,7 +156,8 @@ class MaskedLanguageModel:
         InvalidInput
             The texts hold too few words to mask.
         """
-        settings, reading, directory = settings or HeadSettings(), Reading(max_length, precision), _cache(cache_dir)
+        settings, reading = settings or HeadSettings(), Reading(max_length, precision)
+        directory = default_cache_dir() if cache_dir is None else Path(cache_dir).expanduser()
         encoder = load_encoder(name, device)
         if encoder.tokenizer.mask_token_id is None:
             raise ModelUnavailable(f"{name} has no [MASK] token to train a masked-LM head with; use a BERT model")
@@ -177,67 +168,31 @@ class MaskedLanguageModel:
         if trained is None:
             trained = train_tied_head(encoder, texts, np.random.default_rng(seed), settings, reading)
             store_head(path, key, trained)
-        return cls(encoder, trained.head, head_key=key, reading=reading, cache_dir=directory, training=trained.report)
+        return cls(encoder, trained.head, reading=reading, training=trained.report)
 
     def surprisal(self, texts: Texts, rng: np.random.Generator) -> npt.NDArray[np.float32]:
         """Give one surprisal vector per text, shape (n, max_length), float32.
 
         Rows have norm 1; a text without words is a row of zeros. Exactly one number is drawn from ``rng``; which tokens
-        of a text are taken depends on it and on the text alone. The vectors are kept in the cache.
+        of a text are taken depends on it and on the text alone.
 
         Raises
         ------
         InvalidInput
             ``max_length`` exceeds what the model can read.
-        NearmissError
-            The cache cannot be written.
         """
-        return self.surprisals(texts, [rng])[0]
-
-    def surprisals(self, texts: Texts, rngs: Sequence[np.random.Generator]) -> list[npt.NDArray[np.float32]]:
-        """Give what ``surprisal`` gives for each of several generators; the texts are encoded once for all of them.
-
-        Raises
-        ------
-        InvalidInput, NearmissError
-            As ``surprisal``.
-        """
-        seeds = [int(rng.integers(2**63)) for rng in rngs]
-        paths = {
-            seed: self._directory / "surprisal" / f"{self._vectors_key(texts, seed)}.safetensors" for seed in seeds
-        }
-        found: dict[int, npt.NDArray[np.float32]] = {}
-        for seed, path in paths.items():
-            stored = read_tensors(path, {"format": _FORMAT, "key": path.stem})
-            if stored is not None:
-                found[seed] = stored.tensors["vectors"].numpy()
-        missing = [seed for seed in paths if seed not in found]
-        for seed, vectors in zip(missing, self._computed(texts, missing), strict=True):
-            path = paths[seed]
-            write_tensors(path, {"vectors": torch.from_numpy(vectors)}, {"format": _FORMAT, "key": path.stem})
-            found[seed] = vectors
-        return [found[seed].copy() for seed in seeds]
-
-    def _vectors_key(self, texts: Texts, seed: int) -> str:
-        kind = f"surprisal {_FRACTION} {self._head_key} {_digest_of(texts)} {seed}"
-        return self._reading.key(self.encoder.fingerprint, self.encoder.device, kind)
-
-    def _computed(self, texts: Texts, seeds: Sequence[int]) -> list[npt.NDArray[np.float32]]:
-        if not seeds:
-            return []
+        seed = int(rng.integers(2**63))
         tokens = tokenize(self.encoder, texts, self._reading.max_length)
-        chosen = np.zeros((len(seeds), len(tokens.ids)), dtype=np.bool_)
-        for row, seed in enumerate(seeds):
-            for text, digest in enumerate(texts.digests):
-                own = np.random.default_rng([seed, int(digest, 16)])
-                chosen[row, drawn_places(tokens, text, _FRACTION, own)] = True
-        wanted: npt.NDArray[np.bool_] = np.logical_or.reduce(chosen, axis=0)
-        losses = self._losses(tokens, wanted)
+        chosen = np.zeros(len(tokens.ids), dtype=np.bool_)
+        for text, digest in enumerate(texts.digests):
+            own = np.random.default_rng([seed, int(digest, 16)])
+            chosen[drawn_places(tokens, text, _FRACTION, own)] = True
         text_of = np.repeat(np.arange(len(tokens)), tokens.lengths)
         position = np.arange(len(tokens.ids)) - tokens.offsets[text_of]
-        vectors = np.zeros((len(seeds), len(tokens), self._reading.max_length), dtype=np.float32)
-        vectors[:, text_of, position] = np.where(chosen, losses, 0)
-        return [normalize_rows(of_seed) for of_seed in vectors]
+        vectors = np.zeros((len(tokens), self._reading.max_length), dtype=np.float32)
+        vectors[text_of, position] = self._losses(tokens, chosen)
+        unit: npt.NDArray[np.float32] = normalize_rows(vectors)
+        return unit
 
     def _losses(self, tokens: Tokens, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
         """Cross-entropy of the prediction at each chosen token, shape (T,), 0 elsewhere."""
@@ -252,10 +207,6 @@ class MaskedLanguageModel:
                     logits = self._head(states)
                 losses[places] = functional.cross_entropy(logits.float(), targets, reduction="none").cpu().numpy()
         return losses
-
-
-def _cache(directory: str | Path | None) -> Path:
-    return default_cache_dir() if directory is None else Path(directory).expanduser()
 
 
 def _head_key(encoder: Encoder, texts: Texts, settings: HeadSettings, reading: Reading, seed: int) -> str:
@@ -277,7 +228,7 @@ def _load_with_head(files: ModelFiles, device: torch.device) -> _Loaded:
         tokenizer = AutoTokenizer.from_pretrained(files.directory, local_files_only=True)
     missing = sorted(report["missing_keys"])
     if missing:
-        raise ModelUnavailable(
+        raise MissingHead(
             f"{files.name} has no masked-LM head (its checkpoint lacks {missing[0]} and {len(missing) - 1} more "
             "tensors); train one briefly on your own texts with MaskedLanguageModel.train_head, or use a checkpoint "
             "that has one, such as bert-base-uncased"

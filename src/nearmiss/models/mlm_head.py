@@ -48,8 +48,6 @@ class HeadSettings:
     ----------
     n_texts
         Texts drawn for it, a tenth of them held out to measure the loss.
-    max_length
-        These texts are cut after this many tokens.
     mask_fraction
         Share of the tokens to predict (BERT: 15 %); of these 80 % are masked, 10 % replaced and 10 % kept.
     epochs, batch_size, learning_rate
@@ -62,7 +60,6 @@ class HeadSettings:
     """
 
     n_texts: int = 1500
-    max_length: int = 64
     mask_fraction: float = 0.15
     epochs: int = 3
     batch_size: int = 128
@@ -166,7 +163,7 @@ def train_tied_head(
         The texts hold too few words to mask.
     """
     chosen = texts.take(np.sort(rng.permutation(len(texts))[: settings.n_texts]))
-    tokens = tokenize(encoder, chosen, settings.max_length)
+    tokens = tokenize(encoder, chosen, reading.max_length)
     predicted = np.zeros(len(tokens.ids), dtype=np.bool_)
     for text in range(len(tokens)):
         predicted[drawn_places(tokens, text, settings.mask_fraction, rng)] = True

@@ -26,13 +26,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from nearmiss.errors import MissingExtra, NearmissError
 
 __all__ = [
     "ArrayStore",
-    "PaddedRows",
     "RaggedRows",
     "StoredTensors",
     "default_cache_dir",
@@ -54,22 +52,6 @@ def default_cache_dir() -> Path:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PaddedRows:
-    """A few texts' rows as one array.
-
-    Attributes
-    ----------
-    values
-        Shape (b, t, d), zero where padded.
-    mask
-        Which rows are real, shape (b, t).
-    """
-
-    values: Tensor
-    mask: Tensor
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class RaggedRows:
     """Rows of n texts, each with its own number of rows.
 
@@ -80,9 +62,8 @@ class RaggedRows:
 
     Examples
     --------
-    >>> ragged = RaggedRows((torch.ones(2, 3), torch.ones(1, 3)))
-    >>> ragged.lengths, ragged.padded([1, 0]).mask.tolist()
-    (array([2, 1]), [[True, False], [True, True]])
+    >>> RaggedRows((torch.ones(2, 3), torch.ones(1, 3))).lengths
+    array([2, 1])
     """
 
     rows: tuple[Tensor, ...]
@@ -97,13 +78,6 @@ class RaggedRows:
     def lengths(self) -> npt.NDArray[np.int64]:
         """Number of rows of each text, shape (n,)."""
         return np.array([len(row) for row in self.rows], dtype=np.int64)
-
-    def padded(self, positions: Sequence[int] | npt.NDArray[np.int64]) -> PaddedRows:
-        """Copy these texts' rows into one array, padded with zeros to the longest."""
-        chosen = [self.rows[int(position)] for position in positions]
-        values = pad_sequence(chosen, batch_first=True)
-        lengths = torch.tensor([len(row) for row in chosen])
-        return PaddedRows(values, torch.arange(values.shape[1]) < lengths.unsqueeze(1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -146,6 +146,11 @@ class TfidfClassifier:
         """``penultimate``: the TF-IDF vectors, CSR, rows of norm 1."""
         return _ABILITY.representations
 
+    @property
+    def gives(self) -> frozenset[Signal]:
+        """The signals ``infer`` can give."""
+        return _ABILITY.signals
+
     def prepare(self, texts: Texts) -> None:
         """Learn the vocabulary (first call) and compute these texts' vectors ahead."""
         if not len(texts):
@@ -196,6 +201,10 @@ class TfidfClassifier:
             log_probs=log_softmax_rows(logits) if Signal.LOG_PROBS in needs else None,
             representations=dict.fromkeys(representations, rows) if Signal.FEATURES in needs else {},
         )
+
+    def label_free(self, texts: Texts) -> sparse.csr_array:
+        """Give the TF-IDF vectors, shape (n, d), CSR; without ``prepare``, by the vocabulary of these texts."""
+        return self._rows(self._pool_space or TfidfSpace(texts, self._words), texts)
 
     def _rows(self, space: TfidfSpace, texts: Texts) -> sparse.csr_array:
         if space is not self._pool_space or not self._places:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from nearmiss.acquisition.base import Signal
+from nearmiss.arrays.distances import normalize_rows
 from nearmiss.arrays.tensors import torch_generator
 from nearmiss.errors import InvalidInput, UnknownName
 from nearmiss.models.base import PENULTIMATE, Inference
@@ -153,6 +154,11 @@ class TunedClassifier:
         """``penultimate`` (the read-out vector, adapted to the labels), ``input-mean`` and ``input-cls`` (not)."""
         return _ABILITY.representations
 
+    @property
+    def gives(self) -> frozenset[Signal]:
+        """The signals ``infer`` can give."""
+        return _ABILITY.signals
+
     def prepare(self, texts: Texts) -> None:
         """Compute the states below the tuned layers for texts that have none stored yet.
 
@@ -240,6 +246,25 @@ class TunedClassifier:
             mc_log_probs=None if samples is None else samples.numpy(),
             representations={name: values.numpy() for name, values in features.items()},
         )
+
+    def label_free(self, texts: Texts) -> npt.NDArray[np.float32]:
+        """Give the pretrained encoder's mean over each text's tokens, scaled to norm 1, shape (n, d).
+
+        It comes from the cached states through the untrained top layers: the encoder reads no text twice.
+
+        Raises
+        ------
+        InvalidInput, ModelUnavailable, NearmissError
+            As ``prepare``.
+        """
+        rows = self._rows(texts)
+        top = take_top_layers(self._encoder.model, self._layers, Readout.MEAN).to(self._encoder.device)
+        vectors = torch.empty(len(rows), top.width)
+        with torch.inference_mode():
+            for positions in batches(rows.lengths, _TOKENS_PER_BATCH, _LENGTHS_ALIKE):
+                vectors[positions] = top(gather(rows, positions, self._encoder.device)).cpu()
+        unit: npt.NDArray[np.float32] = normalize_rows(vectors.numpy())
+        return unit
 
     @cached_property
     def _encoder(self) -> Encoder:

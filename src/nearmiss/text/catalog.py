@@ -66,8 +66,6 @@ class DatasetInfo:
         Citation and address.
     paper_sizes
         Table 1 of Margatina et al. (2021); None for datasets that are not in the paper.
-    max_length
-        Tokens a transformer should read.
     paired
         Each text has a partner.
     ood
@@ -88,7 +86,6 @@ class DatasetInfo:
     licence: str
     source: str
     paper_sizes: SplitSizes | None = None
-    max_length: int = 128
     paired: bool = False
     ood: tuple[str, ...] = ()
     hub: HubSource | None = None
@@ -138,7 +135,6 @@ _KNOWN = (
         n_classes=77,
         licence="CC BY 4.0",
         source="Casanueva et al. 2020, https://github.com/PolyAI-LDN/task-specific-datasets",
-        max_length=64,
         embedded=True,
         remark="Complete. 1,000 of 10,003 training texts serve for validation; 7 of the 10,003 recur in the test set.",
     ),
@@ -151,7 +147,6 @@ _KNOWN = (
         licence="research use; no grant to redistribute",
         source="Maas et al. 2011, https://ai.stanford.edu/~amaas/data/sentiment",
         paper_sizes=SplitSizes(22_500, 2_500, 25_000),
-        max_length=256,
         ood=("sst2",),
         hub=HubSource("stanfordnlp/imdb", validation=2_500),
     ),
