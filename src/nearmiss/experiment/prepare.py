@@ -89,7 +89,7 @@ class _Watched(Texts):
     reached: Callable[[int], None] = field(kw_only=True, compare=False)
 
     def take(self, indices: Sequence[int] | IndexArray) -> Texts:
-        if len(indices):
+        if len(indices) and indices[0] > 0:
             self.reached(int(indices[0]))
         return super().take(indices)
 
