@@ -3,7 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -184,3 +184,26 @@ def test_directories_are_plain_names_whatever_the_strategy(tmp_path, strategy):
     assert path.parent == tmp_path / "runs"
     assert len(path.name) < 100
     assert path.name.isascii()
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("done.json", "{}"),
+        ("run.json", "{}"),
+        ("run.json", '{"notes": null, "from_a_later_version": 1}'),
+        ("rounds.jsonl", '{"round": 0}'),
+        ("rounds.jsonl", '{"round": 0, "acquired": null}'),
+        ("rounds.jsonl", ""),
+    ],
+)
+def test_files_that_are_json_but_not_ours_are_refused_by_name(tmp_path, name, content):
+    (tmp_path / "done.json").write_text('{"rounds": 1}\n')
+    (tmp_path / "run.json").write_text(json.dumps(asdict(FACTS)) + "\n")
+    (tmp_path / "rounds.jsonl").write_text(json.dumps(asdict(RoundRecord(0, 2, (1, 2), 0.5, 0.5, 0.7, 0.1))) + "\n")
+    whole = read_finished(tmp_path, RunKey("random", 0))
+    assert whole is not None
+    assert whole.result.rounds[0].acquired == (1, 2)
+    (tmp_path / name).write_text(content + "\n" if content else "")
+    with pytest.raises(InvalidData, match=str(tmp_path)):
+        read_finished(tmp_path, RunKey("random", 0))

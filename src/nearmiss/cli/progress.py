@@ -39,6 +39,7 @@ class ExperimentDisplay:
         self._n_runs = len(spec.keys())
         self._runs_done = 0
         self._reused = 0
+        self._said: set[str] = set()
         self.failed = 0
         self._rounds_per_run: int | None = None
         self._tasks: dict[RunKey, TaskID] = {}
@@ -91,7 +92,8 @@ class ExperimentDisplay:
             self._progress.update(self._overall, description=message, total=None, completed=0)
         else:
             self._progress.update(self._overall, description=message, total=100, completed=round(100 * fraction))
-        if not self._console.is_terminal and fraction in (None, 0.0):
+        if not self._console.is_terminal and message not in self._said:
+            self._said.add(message)
             self._console.print(message, markup=False)
 
     def _count_rounds(self, rounds_total: int) -> None:

@@ -18,10 +18,10 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, TypeVar
 
 from nearmiss.errors import InvalidData, RunConflict
 from nearmiss.experiment.records import RoundRecord, RoundTiming, RunResult
@@ -38,6 +38,7 @@ __all__ = [
     "write_atomically",
 ]
 
+_Record = TypeVar("_Record")
 #: A worker whose parent was killed needs a moment to notice and let go of its run.
 _LOCK_PATIENCE_SECONDS = 15.0
 
@@ -134,7 +135,7 @@ def read_finished(directory: Path, key: RunKey) -> FinishedRun | None:
         return None
     facts = _read_facts(directory)
     rounds = _read_rounds(directory / "rounds.jsonl").rounds
-    if facts is None or len(rounds) != marker["rounds"]:
+    if facts is None or not rounds or len(rounds) != marker.get("rounds"):
         raise InvalidData(f"{directory} is marked as done but holds {len(rounds)} rounds; delete it to run it again")
     timings = _read_timings(directory / "timings.jsonl", len(rounds))
     return FinishedRun(RunResult(key, rounds, timings), facts)
@@ -249,7 +250,7 @@ def _read_rounds(path: Path) -> _Rounds:
             if number == len(lines) - 1 and values is None:
                 break  # torn: the process died while writing it
             raise InvalidData(f"{path}, line {number + 1} is damaged; delete {path.parent} to run it again")
-        rounds.append(RoundRecord(**values | {"acquired": tuple(values["acquired"])}))
+        rounds.append(_built(RoundRecord, values, "acquired", f"{path}, line {number + 1}"))
         length += len(line)
     return _Rounds(tuple(rounds), length)
 
@@ -259,7 +260,11 @@ def _read_timings(path: Path, n_rounds: int) -> tuple[RoundTiming, ...]:
     known = {n: RoundTiming(n, 0.0, 0.0, 0.0, 0.0, 0) for n in range(n_rounds)}
     for line in _lines(path):
         values = _decode(line)
-        if values is not None and values.get("round") in known:
+        if (
+            values is not None
+            and values.get("round") in known
+            and values.keys() == {f.name for f in fields(RoundTiming)}
+        ):
             known[values["round"]] = RoundTiming(**values)
     return tuple(known.values())
 
@@ -300,7 +305,17 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 def _read_facts(directory: Path) -> RunFacts | None:
     values = _read_json(directory / "run.json")
-    return None if values is None else RunFacts(**values | {"notes": tuple(values["notes"])})
+    return None if values is None else _built(RunFacts, values, "notes", str(directory / "run.json"))
+
+
+def _built(kind: type[_Record], values: dict[str, Any], listed: str, where: str) -> _Record:
+    """Make a record of what was read; one field is a tuple, which JSON writes as a list."""
+    try:
+        return kind(**values | {listed: tuple(values[listed])})
+    except (KeyError, TypeError) as error:
+        raise InvalidData(
+            f"{where} is not what this version writes ({error}); delete that run to do it again"
+        ) from None
 
 
 def _take_lock(path: Path) -> BinaryIO:

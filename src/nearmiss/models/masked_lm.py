@@ -210,7 +210,8 @@ class MaskedLanguageModel:
 
 
 def _head_key(encoder: Encoder, texts: Texts, settings: HeadSettings, reading: Reading, seed: int) -> str:
-    kind = f"masked-LM head {_digest_of(texts)} {settings} {seed}"
+    # Training adds floats in an order that depends on the threads; a head must not outlive the setting it came from.
+    kind = f"masked-LM head {_digest_of(texts)} {settings} {seed} threads={torch.get_num_threads()}"
     return reading.key(encoder.fingerprint, encoder.device, kind)
 
 
