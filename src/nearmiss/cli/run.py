@@ -69,7 +69,8 @@ def run(
         "max_test": max_test,
     }
     wanted = _spec(spec, {k: v for k, v in changes.items() if v is not None}, classifier, option or [])
-    directory = out if out is not None else Path("runs") / wanted.name
+    folder = re.sub(r"[^\w +-]+", "-", wanted.name)  # a name may be anything; a folder stays where it belongs
+    directory = out if out is not None else Path("runs") / folder
     console = Console()
     try:
         with ExperimentDisplay(wanted, console) as display:
@@ -97,7 +98,7 @@ def _spec(path: Path | None, changes: dict[str, object], classifier: str | None,
     if path is not None:
         spec = ExperimentSpec.read(path).replace(**changes)
     elif "dataset" in changes and "strategies" in changes:
-        name = re.sub(r"[^\w .+-]+", "-", Path(str(changes["dataset"])).stem) or "experiment"
+        name = Path(str(changes["dataset"])).stem or "experiment"
         spec = ExperimentSpec(dataset="unset", strategies=("random",), name=name).replace(**changes)
     else:
         raise InvalidInput(

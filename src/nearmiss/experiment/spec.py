@@ -158,8 +158,6 @@ class ExperimentSpec:
     def __post_init__(self) -> None:
         for key in ("dataset", "initial_method", "name"):
             _text(_kebab(key), getattr(self, key))
-        if not re.fullmatch(r"[\w .+-]*\w[\w .+-]*", self.name):
-            raise InvalidInput(f"name = {self.name!r}: it names a folder; use letters, digits, spaces and . + - _")
         object.__setattr__(self, "strategies", _distinct_texts("strategies", self.strategies))
         object.__setattr__(self, "seeds", _distinct_seeds("seeds", self.seeds))
         for key in ("initial", "batch", "budget"):
