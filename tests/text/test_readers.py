@@ -211,7 +211,7 @@ def test_a_saved_dataset(tmp_path):
     assert file.corpus.name == "one"
     DatasetDict(dev=dataset, test=dataset).save_to_disk(tmp_path / "two")
     assert len(read_corpus(tmp_path / "two", split="dev")) == 2
-    with pytest.raises(InvalidData, match="has the splits dev, test; .*split="):
+    with pytest.raises(InvalidData, match=r"has the splits dev, test; .*split="):
         read_corpus(tmp_path / "two")
     with pytest.raises(UnknownName, match=r"no split of .* named 'tset'; did you mean 'test'"):
         read_corpus(tmp_path / "two", split="tset")
