@@ -16,7 +16,7 @@ from nearmiss.acquisition.gradient import Badge
 from nearmiss.acquisition.registry import make_strategy
 from nearmiss.errors import InvalidInput
 from nearmiss.experiment.amounts import Amount
-from nearmiss.experiment.features import label_free_features, resolve_features
+from nearmiss.experiment.features import resolve_features
 from nearmiss.experiment.journal import RunFacts
 from nearmiss.experiment.spec import ClassifierChoice, ExperimentSpec, RunKey
 from nearmiss.experiment.surprisal import SurprisalCache
@@ -25,7 +25,7 @@ from nearmiss.loop.initial import cold_start_strategy, initial_set
 from nearmiss.loop.rounds import Schedule, Simulation
 from nearmiss.loop.signals import FeatureSource, SurprisalSource, all_needs
 from nearmiss.loop.streams import Streams
-from nearmiss.models.base import PENULTIMATE, Classifier
+from nearmiss.models.base import PENULTIMATE, Classifier, LabelFree
 from nearmiss.models.encoder import find_model, resolve_device
 from nearmiss.models.inference import resolve_precision
 from nearmiss.models.registry import classifier_options, make_classifier
@@ -143,8 +143,18 @@ class Bench:
         sources = {name: source for name, source in named.items() if not isinstance(source, str)}
         start = cold_start_strategy(self.spec.initial_method)
         if start is not None and Signal.FEATURES in all_needs(start):
-            sources["initial set"] = label_free_features(self.spec.classifier)
+            sources["initial set"] = self._before_labels
         return sources
+
+    @property
+    def _before_labels(self) -> FeatureSource:
+        """What a cold start measures distances in."""
+        if not isinstance(self.classifier, LabelFree):
+            raise InvalidInput(
+                f"initial-method = {self.spec.initial_method!r} needs vectors before any label, which the classifier "
+                f"{self.spec.classifier.name!r} does not give; use 'stratified' or 'random'"
+            )
+        return self.classifier.label_free
 
     def simulation(self, key: RunKey) -> Simulation:
         """Put a run's parts together."""
@@ -194,7 +204,7 @@ class Bench:
         if strategy is not None:
             texts, needs = self.pool.texts, all_needs(strategy)
             signals = Signals(
-                features=label_free_features(self.spec.classifier)(texts) if Signal.FEATURES in needs else None,
+                features=self._before_labels(texts) if Signal.FEATURES in needs else None,
                 surprisal=surprisal(texts, rng) if Signal.SURPRISAL in needs else None,
             )
         return initial_set(

@@ -16,7 +16,7 @@ from nearmiss.models.inference import Pooling, Reading
 from nearmiss.models.tfidf import TfidfSpace
 from nearmiss.text.corpus import Texts
 
-__all__ = ["TFIDF", "feature_source_names", "label_free_features", "resolve_features"]
+__all__ = ["TFIDF", "feature_source_names", "resolve_features"]
 
 TFIDF = "tfidf"
 #: Pooled vectors of the pretrained encoder, as it was before any label (the paper's "BERT-pr", §5).
@@ -49,11 +49,6 @@ def resolve_features(name: str, classifier: Classifier, choice: ClassifierChoice
     if name in _PRETRAINED:
         return _Pretrained(choice.options, _PRETRAINED[name])
     raise UnknownName.among("representation", name, (*classifier.representations, *feature_source_names()))
-
-
-def label_free_features(choice: ClassifierChoice) -> FeatureSource:
-    """Give what a cold start measures distances in: the classifier's encoder before any label, else TF-IDF."""
-    return _tfidf if choice.name == TFIDF else _Pretrained(choice.options, "mean")
 
 
 def _tfidf(texts: Texts) -> Array:
