@@ -82,6 +82,7 @@ def check(made):
         ({"strategies": ("entropy:features=tfidf",)}, InvalidInput, "this strategy reads none; leave features= out"),
         ({"strategies": ("badge:features=tfidf",)}, InvalidInput, "taken in the classifier's own last layer"),
         ({"strategies": ("random", "bald")}, InvalidInput, "'bald' reads mc_log_probs, .* use .* such as 'tuned'"),
+        ({"strategies": ("cal", "cal:k=10")}, InvalidInput, "'cal' and 'cal:k=10' are the same strategy; name it once"),
         ({"classifier": "tfdif"}, UnknownName, "did you mean 'tfidf'"),
         ({"initial_method": "margin"}, InvalidInput, "cannot be chosen by 'margin'"),
         ({"initial_method": "typiclus"}, UnknownName, "did you mean 'typiclust'"),

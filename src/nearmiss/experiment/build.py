@@ -13,7 +13,7 @@ import numpy as np
 
 from nearmiss.acquisition.base import IndexArray, Signal, Signals, Strategy
 from nearmiss.acquisition.gradient import Badge
-from nearmiss.acquisition.registry import make_strategy
+from nearmiss.acquisition.registry import make_strategy, strategy_text
 from nearmiss.errors import InvalidInput
 from nearmiss.experiment.amounts import Amount
 from nearmiss.experiment.features import resolve_features
@@ -177,8 +177,19 @@ class Bench:
         """Refuse early what would fail in every run: a strategy, a representation or an initial set not to be had."""
         for text in dict.fromkeys(key.strategy for key in keys):
             self._check_strategy(text)
+        self._check_distinct()
         if cold_start_strategy(self.spec.initial_method) is None:
             self._initial(self.surprisal.source(), np.random.default_rng(0))
+
+    def _check_distinct(self) -> None:
+        """Refuse one strategy under two spellings: it would be run, and counted in the statistics, twice."""
+        known: dict[tuple[str, str | None], str] = {}
+        for text in self.spec.strategies:
+            choice = StrategyChoice.parse(text)
+            meant = strategy_text(make_strategy(choice.strategy)), choice.features
+            if meant in known:
+                raise InvalidInput(f"{known[meant]!r} and {text!r} are the same strategy; name it once")
+            known[meant] = text
 
     def _check_strategy(self, text: str) -> None:
         key = RunKey(text, 0)
