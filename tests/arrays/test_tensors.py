@@ -8,6 +8,7 @@ from nearmiss.arrays.tensors import (
     as_labels,
     as_matrix,
     as_tensor,
+    isolated_torch_seed,
     required,
     row_blocks,
     take_rows,
@@ -131,3 +132,27 @@ def test_results_come_to_the_host_as_float64():
 def test_the_torch_generator_follows_the_numpy_one():
     draws = [torch.rand(2, generator=torch_generator(np.random.default_rng(seed))).tolist() for seed in (1, 1, 2)]
     assert draws[0] == draws[1] != draws[2]
+
+
+def test_an_isolated_seed_decides_every_draw_inside_and_moves_nothing_outside():
+    before = torch.random.get_rng_state()
+    draws = []
+    for seed in (5, 5, 6):
+        with isolated_torch_seed(seed):
+            draws.append(torch.rand(4))
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_an_isolated_seed_is_put_back_after_an_error():
+    before = torch.random.get_rng_state()
+
+    def fail():
+        with isolated_torch_seed(5):
+            torch.rand(4)
+            raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        fail()
+    assert torch.equal(torch.random.get_rng_state(), before)

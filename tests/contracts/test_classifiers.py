@@ -1,6 +1,6 @@
 """What every registered classifier must do, whichever it is.
 
-The two that need an encoder are run on a small random BERT: the contract is about shapes, bits and refusals, not worth.
+The three that need an encoder are run on a small random BERT: the contract is about shapes, bits and refusals, not worth.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from nearmiss.models.registry import classifier_names, make_classifier
 from nearmiss.text.corpus import Texts
 
 C = 3
-SAMPLING = {"tuned"}  # have dropout to sample; the others must refuse
+SAMPLING = {"finetuned", "tuned"}  # have dropout to sample; the others must refuse
 _DRAW = np.random.default_rng(11)
 _WORDS = (("good", "fine", "film"), ("bad", "rain", "north"), ("plot", "actor", "was"))
 LABELS = np.arange(36) % C
@@ -51,6 +51,15 @@ def name(request):
 @pytest.fixture
 def make(name, encoder_folder, cache):
     options = {
+        "finetuned": {
+            "model": encoder_folder,
+            "max_length": 32,
+            "cache_dir": cache,
+            "learning_rate": 3e-3,
+            "min_steps": 50,
+            "freeze_embeddings": False,
+            "mc_samples": 4,
+        },
         "tfidf": {},
         "frozen": {"model": encoder_folder, "max_length": 32, "cache_dir": cache},
         "tuned": {"model": encoder_folder, "max_length": 32, "cache_dir": cache, "steps": 12, "mc_samples": 4},

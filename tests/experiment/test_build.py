@@ -1,7 +1,9 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.models.tiny import save_bert
 
 from nearmiss.errors import InvalidInput, ModelUnavailable, RunConflict, UnknownName
 from nearmiss.experiment.build import StrategyChoice, load_bench
@@ -9,9 +11,9 @@ from nearmiss.experiment.events import ignore
 from nearmiss.experiment.journal import read_finished, run_directory
 from nearmiss.experiment.prepare import fill_caches, measure_surprisal
 from nearmiss.experiment.running import carry_out_run
-from nearmiss.experiment.spec import MaskedLMChoice, RunKey
+from nearmiss.experiment.spec import ClassifierChoice, MaskedLMChoice, RunKey
 from nearmiss.loop.rounds import run_rounds
-from nearmiss.models.base import PENULTIMATE
+from nearmiss.models.base import PENULTIMATE, FitReport
 from nearmiss.models.tfidf import TfidfSpace
 
 
@@ -23,6 +25,14 @@ def small(spec):
 @pytest.fixture
 def bench(small, tmp_path):
     return lambda **change: load_bench(small.replace(**change), tmp_path, None)
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """Choose a classifier over a random two-layer BERT."""
+    folder = save_bert(tmp_path / "tiny-bert")
+    options = {"model": folder, "max_length": 32, "min_steps": 2, "batch_size": 8, "device": "cpu"}
+    return lambda name: ClassifierChoice(name, options)
 
 
 @pytest.mark.parametrize(
@@ -154,3 +164,56 @@ def test_alps_runs_over_a_head_trained_here_and_says_so(bench, tmp_path):
     again = []
     measure_surprisal(made, [key], again.append)
     assert again == [], "what is on disk is not computed again"
+
+
+@pytest.fixture
+def with_validation(dataset, tmp_path):
+    """The small dataset with a validation split of 60 texts."""
+    folder = tmp_path / "places-with-validation"
+    shutil.copytree(dataset, folder)
+    lines = (folder / "train.csv").read_text().splitlines(keepends=True)
+    (folder / "validation.csv").write_text("".join([lines[0], *lines[-60:]]))
+    (folder / "train.csv").write_text("".join(lines[:-60]))
+    return str(folder)
+
+
+@pytest.mark.parametrize("validation, size", [(None, 0), ("100%", 60), ("50%", 30), (12, 12), (500, 60)])
+def test_validation_labels_are_drawn_by_class_counted_and_handed_over(
+    small, with_validation, tmp_path, tiny, validation, size
+):
+    spec = small.replace(dataset=with_validation, classifier=tiny("finetuned"), validation=validation)
+    made = load_bench(spec, tmp_path, None)
+    assert made.facts.validation_size == size
+    assert (made.splits.validation is None) == (size == 0)
+    if size:
+        assert np.bincount(made.splits.validation.gold()).min() >= size // 3 - 1
+        again = load_bench(spec, tmp_path, None)
+        assert made.splits.validation.texts == again.splits.validation.texts
+    assert (made.facts.data_digest == load_bench(spec.replace(validation=None), tmp_path, None).facts.data_digest) == (
+        size == 0
+    )
+
+
+def test_validation_that_cannot_be_had_or_used_is_refused(small, with_validation, tmp_path, tiny):
+    with pytest.raises(InvalidInput, match="the classifier 'tfidf' looks at no validation set"):
+        load_bench(small.replace(dataset=with_validation, validation=10), tmp_path, None)
+    with pytest.raises(InvalidInput, match="has no validation split; leave it out"):
+        load_bench(small.replace(classifier=tiny("finetuned"), validation=10), tmp_path, None)
+    with pytest.raises(InvalidInput, match="validation = 0"):
+        small.replace(validation=0)
+
+
+def test_the_fine_tuned_classifier_measures_distances_at_its_first_token(small, tmp_path, tiny):
+    made = load_bench(small.replace(classifier=tiny("finetuned")), tmp_path, None)
+    assert made.features(RunKey("cal", 0)) == "cls"
+    assert made.features(RunKey("cal:features=mean-output", 0)) == "mean-output"
+    assert made.features(RunKey("badge", 0)) == PENULTIMATE
+
+
+def test_a_round_says_how_often_it_was_trained(small, tmp_path, tiny, monkeypatch):
+    spec = small.replace(strategies=("random",), budget=21, classifier=tiny("finetuned"))
+    made, key = load_bench(spec, tmp_path, None), RunKey("random", 0)
+    monkeypatch.setattr(type(made.classifier), "report", property(lambda _: FitReport(2, attempts=3, collapsed=True)))
+    carry_out_run(made, key, tmp_path, ignore)
+    rounds = read_finished(run_directory(tmp_path, spec, key), key).result.rounds
+    assert [(r.attempts, r.collapsed) for r in rounds] == [(3, True), (3, True)]

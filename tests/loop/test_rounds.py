@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -6,11 +6,14 @@ import torch
 from scipy import sparse
 
 from nearmiss.acquisition.base import Needs, Signal, Signals
+from nearmiss.acquisition.registry import make_strategy
 from nearmiss.errors import InvalidInput, PoolExhausted, UnknownName
 from nearmiss.loop.annotators import Annotator, Oracle
 from nearmiss.loop.rounds import Schedule, Simulation, run_rounds, step
+from nearmiss.loop.signals import default_representation
 from nearmiss.loop.state import PoolState
 from nearmiss.loop.streams import Streams
+from nearmiss.models.base import PENULTIMATE, FitReport
 
 BOTH = frozenset({Signal.LOG_PROBS, Signal.FEATURES})
 
@@ -193,3 +196,60 @@ def test_out_of_domain_sets_are_scored_after_the_last_round_only(simulation, tes
     rounds = list(run_rounds(replace(simulation, ood=(test_corpus, pool))))
     assert [sorted(r.ood_accuracy) for r in rounds] == [[], [], [], ["letters", "test"]]
     assert rounds[-1].ood_accuracy["test"] == rounds[-1].evaluation.accuracy
+
+
+@dataclass
+class Accumulating:
+    """A classifier that goes on from what it knew: its centroids are running means over all its trainings."""
+
+    inner: object
+    warm_start: bool = True
+    seen: list[int] = field(default_factory=list)
+    memory: object = None
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    @property
+    def report(self):
+        return FitReport(steps=len(self.seen), attempts=len(self.seen))
+
+    @property
+    def encoding(self):
+        return "halved"
+
+    def restart(self):
+        self.seen, self.memory = [], None
+
+    def fit(self, texts, labels, *, n_classes, rng):
+        self.seen.append(len(texts))
+        self.inner.fit(texts, labels, n_classes=n_classes, rng=rng)
+        if self.memory is not None:
+            known = np.isfinite(self.memory).all(axis=1)
+            self.inner.centroids[known] = (self.inner.centroids[known] + self.memory[known]) / 2
+        self.memory = self.inner.centroids.copy()
+
+
+def test_a_warm_start_goes_through_all_earlier_trainings_when_resumed(simulation, classifier):
+    warm = replace(simulation, classifier=Accumulating(classifier))
+    whole = list(run_rounds(warm))
+    assert warm.classifier.seen == [5, 15, 25, 32]
+    assert [r.fit_report.attempts for r in whole] == [1, 2, 3, 4]
+    cold = list(run_rounds(replace(simulation, classifier=Accumulating(classifier, warm_start=False))))
+    assert outcome(cold) == outcome(whole), "the memory is what differs, and it is there in both"
+    for done in (1, 2, 3):
+        again = list(run_rounds(warm, state=whole[done - 1].state, rounds_done=done))
+        assert outcome(again) == outcome(whole[done:])
+        assert warm.classifier.seen == [5, 15, 25, 32]
+    assert outcome(run_rounds(warm)) == outcome(whole), "a second run begins afresh"
+
+
+def test_a_classifier_that_reports_nothing_has_no_report(simulation):
+    assert {r.fit_report for r in run_rounds(simulation)} == {None}
+
+
+def test_distances_are_measured_where_the_classifier_says(classifier):
+    assert default_representation(make_strategy("cal"), classifier) == PENULTIMATE
+    told = Accumulating(classifier)
+    assert default_representation(make_strategy("cal"), told) == "halved"
+    assert default_representation(make_strategy("badge"), told) == PENULTIMATE

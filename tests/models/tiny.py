@@ -20,8 +20,8 @@ VOCABULARY = (*SPECIAL, *WORDS, *LETTERS, *(f"##{letter}" for letter in LETTERS)
 SIZE = {"vocab_size": len(VOCABULARY), "max_position_embeddings": 64}
 
 
-def tokenizer():
-    """WordPiece as BERT has it: lower case, [CLS] a [SEP] b [SEP], segments 0 and 1."""
+def tokenizer(*, segments=True):
+    """WordPiece as BERT has it: lower case, [CLS] a [SEP] b [SEP], segments 0 and 1 where the model reads them."""
     made = Tokenizer(models.WordPiece({word: i for i, word in enumerate(VOCABULARY)}, unk_token="[UNK]"))
     made.normalizer = normalizers.BertNormalizer()
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -39,6 +39,7 @@ def tokenizer():
         sep_token="[SEP]",
         mask_token="[MASK]",
         model_max_length=64,
+        model_input_names=["input_ids", *(["token_type_ids"] if segments else []), "attention_mask"],
     )
 
 
@@ -53,7 +54,7 @@ def save(folder, build, config):
         torch.manual_seed(7)
         model = build(config)
     model.save_pretrained(folder)
-    tokenizer().save_pretrained(folder)
+    tokenizer(segments=config.model_type == "bert").save_pretrained(folder)
     return str(folder)
 
 

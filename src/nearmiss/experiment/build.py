@@ -18,19 +18,21 @@ from nearmiss.errors import InvalidInput
 from nearmiss.experiment.amounts import Amount
 from nearmiss.experiment.features import resolve_features
 from nearmiss.experiment.journal import RunFacts
+from nearmiss.experiment.machine import worker_bytes
 from nearmiss.experiment.spec import ClassifierChoice, ExperimentSpec, RunKey
 from nearmiss.experiment.surprisal import SurprisalCache
 from nearmiss.loop.annotators import Oracle
 from nearmiss.loop.initial import cold_start_strategy, initial_set
 from nearmiss.loop.rounds import Schedule, Simulation
-from nearmiss.loop.signals import FeatureSource, SurprisalSource, all_needs
-from nearmiss.loop.streams import Streams
-from nearmiss.models.base import PENULTIMATE, Classifier, LabelFree
+from nearmiss.loop.signals import FeatureSource, SurprisalSource, all_needs, default_representation
+from nearmiss.loop.streams import Streams, named_generator
+from nearmiss.models.base import PENULTIMATE, Classifier, LabelFree, Validated, WarmStarting
 from nearmiss.models.encoder import find_model, resolve_device
 from nearmiss.models.inference import resolve_precision
 from nearmiss.models.registry import classifier_options, make_classifier
 from nearmiss.text.corpus import Corpus, Splits
 from nearmiss.text.datasets import load_dataset
+from nearmiss.text.stratify import stratified_sample
 
 __all__ = ["Bench", "StrategyChoice", "load_bench"]
 
@@ -107,6 +109,15 @@ class Bench:
         """All texts that will be asked about, the pool first."""
         return (self.splits.pool, self.splits.test, *self.splits.ood)
 
+    @property
+    def worker_bytes(self) -> int:
+        """Memory that one run will take, as far as it can be told beforehand."""
+        options = _all_options(self.spec.classifier)
+        if "model" not in options:
+            return worker_bytes()
+        weights = sum(path.stat().st_size for path in find_model(options["model"]).directory.glob("*.safetensors"))
+        return worker_bytes(weights, trained=isinstance(self.classifier, WarmStarting))
+
     def facts_of(self, key: RunKey) -> RunFacts:
         """Give the facts of a run, with what its reader must know beside the data's notes."""
         notes = self.facts.notes
@@ -121,7 +132,9 @@ class Bench:
     def features(self, key: RunKey) -> str | FeatureSource:
         """Find the representation in which a run's strategy measures distances."""
         named = StrategyChoice.parse(key.strategy).features
-        return PENULTIMATE if named is None else resolve_features(named, self.classifier, self.spec.classifier)
+        if named is None:
+            return default_representation(self.strategy(key), self.classifier)
+        return resolve_features(named, self.classifier, self.spec.classifier)
 
     def reads_surprisal(self, key: RunKey) -> bool:
         """Say whether a run needs a masked language model."""
@@ -255,6 +268,9 @@ def load_bench(spec: ExperimentSpec, out: Path, data_dir: Path | None) -> Bench:
         max_pool=spec.max_pool,
         max_test=spec.max_test,
     )
+    splits = replace(splits, validation=_validation(spec, splits, classifier))
+    if splits.validation is not None and isinstance(classifier, Validated):
+        classifier.validate_on(splits.validation.texts, splits.validation.gold())
     encoder = _encoder_of(spec.classifier)
     facts = RunFacts(
         data_digest=_digest(splits),
@@ -263,6 +279,7 @@ def load_bench(spec: ExperimentSpec, out: Path, data_dir: Path | None) -> Bench:
         notes=splits.notes,
         encoder=encoder.fingerprint if encoder else None,
         precision=encoder.precision if encoder else None,
+        validation_size=len(splits.validation) if splits.validation else 0,
     )
     return Bench(
         spec=spec,
@@ -282,12 +299,34 @@ class _EncoderFacts:
 
 def _encoder_of(choice: ClassifierChoice) -> _EncoderFacts | None:
     """Identify the pretrained encoder a classifier reads with; None for one that has none."""
-    options: dict[str, Any] = {option.name: option.default for option in classifier_options(choice.name)}
-    options |= choice.options
+    options = _all_options(choice)
     if "model" not in options:
         return None
     precision = resolve_precision(options["precision"], resolve_device(options["device"]))
     return _EncoderFacts(find_model(options["model"]).fingerprint, precision)
+
+
+def _all_options(choice: ClassifierChoice) -> dict[str, Any]:
+    options: dict[str, Any] = {option.name: option.default for option in classifier_options(choice.name)}
+    return options | dict(choice.options)
+
+
+def _validation(spec: ExperimentSpec, splits: Splits, classifier: Classifier) -> Corpus | None:
+    """Draw, by class, the validation texts that the spec pays for."""
+    if spec.validation is None:
+        return None
+    if not isinstance(classifier, Validated):
+        raise InvalidInput(
+            f"validation = {spec.validation!r}, but the classifier {spec.classifier.name!r} looks at no validation set; "
+            "leave validation out, or use 'finetuned'"
+        )
+    if splits.validation is None:
+        raise InvalidInput(
+            f"validation = {spec.validation!r}, but {spec.dataset} has no validation split; leave it out"
+        )
+    amount = Amount.parse("validation", spec.validation).resolve(len(splits.validation))
+    rows = stratified_sample(splits.validation.gold(), amount, named_generator(spec.dataset, "validation"))
+    return splits.validation.take(rows)
 
 
 def _schedule(spec: ExperimentSpec, pool_size: int) -> Schedule:
@@ -305,7 +344,8 @@ def _reads_surprisal(strategy: Strategy) -> bool:
 
 def _digest(splits: Splits) -> str:
     content = blake2b(digest_size=16)
-    for corpus in (splits.pool, splits.test, *splits.ood):
+    looked_at = (splits.validation,) if splits.validation is not None else ()
+    for corpus in (splits.pool, splits.test, *splits.ood, *looked_at):
         content.update("\n".join((*corpus.texts.digests, *corpus.label_names)).encode("utf-8", "surrogatepass"))
         content.update(corpus.gold().astype("<i8").tobytes())
     return content.hexdigest()

@@ -15,7 +15,6 @@ from nearmiss.experiment.spec import ClassifierChoice, MaskedLMChoice
 from nearmiss.experiment.surprisal import surprisal_source
 from nearmiss.loop.learner import ActiveLearner
 from nearmiss.loop.signals import all_needs
-from nearmiss.models.base import PENULTIMATE
 from nearmiss.models.registry import make_classifier
 from nearmiss.text.corpus import Texts
 from nearmiss.text.corpus_file import CorpusFile
@@ -91,7 +90,7 @@ def choose_next(
     candidates, notes = _candidates(pool, labeled)
     if n > len(candidates):
         raise PoolExhausted(asked=n, remaining=len(candidates))
-    features = PENULTIMATE if named.features is None else resolve_features(named.features, model, choice)
+    features = None if named.features is None else resolve_features(named.features, model, choice)
     names = labeled.corpus.label_names
     learner = ActiveLearner(
         _joined(labeled, candidates),

@@ -55,6 +55,8 @@ def _record(finished: Round) -> RoundRecord:
         log_loss=evaluation.log_loss,
         expected_calibration_error=evaluation.expected_calibration_error,
         ood_accuracy=finished.ood_accuracy,
+        attempts=finished.fit_report.attempts if finished.fit_report else 1,
+        collapsed=finished.fit_report.collapsed if finished.fit_report else False,
     )
 
 

@@ -12,7 +12,7 @@ from nearmiss.acquisition.base import IndexArray, NeighborExplanation, Signal, S
 from nearmiss.acquisition.registry import make_strategy
 from nearmiss.errors import InvalidInput, UnknownName
 from nearmiss.loop.rounds import step
-from nearmiss.loop.signals import FeatureSource, FixedSignals, SurprisalSource, all_needs
+from nearmiss.loop.signals import FeatureSource, FixedSignals, SurprisalSource, all_needs, default_representation
 from nearmiss.loop.state import PoolState
 from nearmiss.loop.streams import Streams
 from nearmiss.models.base import PENULTIMATE, Classifier, LabelFree
@@ -75,7 +75,8 @@ class ActiveLearner:
     seed
         Of every random choice.
     features
-        What distances are measured in: a representation of the classifier by name, or a source of fixed features.
+        What distances are measured in: a representation of the classifier by name, or a source of fixed features; None
+        leaves it to the classifier.
     surprisal
         A source of surprisal vectors, for ALPS.
 
@@ -106,7 +107,7 @@ class ActiveLearner:
         classifier: Classifier | str = "tfidf",
         strategy: Strategy | str = "margin",
         seed: int = 0,
-        features: str | FeatureSource = PENULTIMATE,
+        features: str | FeatureSource | None = None,
         surprisal: SurprisalSource | None = None,
     ) -> None:
         self.texts = _as_texts(texts)
@@ -116,6 +117,8 @@ class ActiveLearner:
         self.classifier = make_classifier(classifier, {}) if isinstance(classifier, str) else classifier
         self.strategy = make_strategy(strategy) if isinstance(strategy, str) else strategy
         self._streams = Streams("pool", self.strategy.card.title, seed)
+        if features is None:
+            features = default_representation(self.strategy, self.classifier)
         self._representation = features if isinstance(features, str) else PENULTIMATE
         source = None if isinstance(features, str) else features
         self._fixed = FixedSignals(self.texts, source, surprisal, self._streams.shared("surprisal"))

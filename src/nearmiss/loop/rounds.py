@@ -18,7 +18,7 @@ from nearmiss.loop.metrics import Evaluation, evaluate
 from nearmiss.loop.signals import FeatureSource, FixedSignals, SurprisalSource, all_needs, rows_of
 from nearmiss.loop.state import PoolState
 from nearmiss.loop.streams import Streams
-from nearmiss.models.base import PENULTIMATE, Classifier
+from nearmiss.models.base import PENULTIMATE, Classifier, FitReport, Reporting, WarmStarting
 from nearmiss.text.corpus import Corpus, Texts
 
 __all__ = [
@@ -116,6 +116,8 @@ class Round:
         Accuracy by out-of-domain test set; filled in the last round only.
     fit_seconds, evaluation_seconds
         Training; scoring the test set.
+    fit_report
+        What the classifier says of its training; None from one that says nothing.
     """
 
     index: int
@@ -126,6 +128,7 @@ class Round:
     ood_accuracy: dict[str, float]
     fit_seconds: float
     evaluation_seconds: float
+    fit_report: FitReport | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -234,6 +237,8 @@ def run_rounds(simulation: Simulation, *, state: PoolState | None = None, rounds
     )
     fixed = FixedSignals(simulation.pool, source, simulation.surprisal, streams.shared("surprisal"))
     fixed.require(strategy)
+    if isinstance(simulation.classifier, WarmStarting):
+        simulation.classifier.restart()  # it may have been through another run
     if state is None or rounds_done == 0:
         first = simulation.initial(streams.shared("initial"))
         state = PoolState.empty(len(simulation.pool)).with_labels(first, simulation.annotator.annotate(first))
@@ -241,8 +246,11 @@ def run_rounds(simulation: Simulation, *, state: PoolState | None = None, rounds
         rounds_done, fitted = 1, True
     else:
         fitted = False
-    if not fitted and schedule.next_batch(len(state)) and fixed.missing(strategy):
-        _fit(simulation, state, rounds_done - 1)
+    if not fitted and schedule.next_batch(len(state)):
+        if isinstance(simulation.classifier, WarmStarting) and simulation.classifier.warm_start:
+            _fit_again(simulation, state, rounds_done)
+        elif fixed.missing(strategy):
+            _fit(simulation, state, rounds_done - 1)
     while n := schedule.next_batch(len(state)):
         acquisition = step(
             simulation.pool,
@@ -270,6 +278,15 @@ def _fit(simulation: Simulation, state: PoolState, round_index: int) -> None:
     )
 
 
+def _fit_again(simulation: Simulation, state: PoolState, rounds_done: int) -> None:
+    """Repeat all trainings so far, each of which went on from the one before it."""
+    n = simulation.schedule.initial
+    for round_index in range(rounds_done):
+        known = PoolState(state.pool_size, state.labeled_indices[:n], state.labels[:n])
+        _fit(simulation, known, round_index)
+        n += simulation.schedule.next_batch(n)
+
+
 def _train_and_score(
     simulation: Simulation, state: PoolState, round_index: int, acquired: IndexArray, acquisition: Acquisition | None
 ) -> Round:
@@ -290,6 +307,7 @@ def _train_and_score(
         },
         fit_seconds=fitted - started,
         evaluation_seconds=scored - fitted,
+        fit_report=simulation.classifier.report if isinstance(simulation.classifier, Reporting) else None,
     )
 
 

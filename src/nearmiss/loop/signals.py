@@ -9,10 +9,12 @@ from scipy import sparse
 from torch import Tensor, from_numpy
 
 from nearmiss.acquisition.base import Array, FloatArray, IndexArray, Signal, Signals, Strategy
+from nearmiss.acquisition.gradient import Badge
 from nearmiss.errors import InvalidInput
+from nearmiss.models.base import PENULTIMATE, Classifier, Encoding
 from nearmiss.text.corpus import Texts
 
-__all__ = ["FeatureSource", "FixedSignals", "SurprisalSource", "all_needs", "rows_of"]
+__all__ = ["FeatureSource", "FixedSignals", "SurprisalSource", "all_needs", "default_representation", "rows_of"]
 
 #: Features that no label changes (TF-IDF, a pretrained encoder), of n texts: (n, d). Called once, with the whole pool.
 FeatureSource = Callable[[Texts], Array]
@@ -23,6 +25,17 @@ SurprisalSource = Callable[[Texts, np.random.Generator], FloatArray | Tensor]
 def all_needs(strategy: Strategy) -> frozenset[Signal]:
     """Join what a strategy reads of the pool and of the labelled set."""
     return frozenset(strategy.needs.pool | strategy.needs.labeled)
+
+
+def default_representation(strategy: Strategy, classifier: Classifier) -> str:
+    """Name the representation a strategy measures distances in when the user names none.
+
+    It is the classifier's own choice, and ``penultimate`` where it makes none. BADGE's gradients are those of the last
+    layer's weights, so it always reads that layer's input.
+    """
+    if isinstance(classifier, Encoding) and not isinstance(strategy, Badge):
+        return classifier.encoding
+    return PENULTIMATE
 
 
 class FixedSignals:

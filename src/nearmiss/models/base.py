@@ -21,7 +21,17 @@ import numpy.typing as npt
 from nearmiss.acquisition.base import Array, FloatArray, Signal, Signals
 from nearmiss.text.corpus import Texts
 
-__all__ = ["PENULTIMATE", "Classifier", "Inference", "LabelFree"]
+__all__ = [
+    "PENULTIMATE",
+    "Classifier",
+    "Encoding",
+    "FitReport",
+    "Inference",
+    "LabelFree",
+    "Reporting",
+    "Validated",
+    "WarmStarting",
+]
 
 #: The input of the last linear layer: the representation every classifier has. BADGE's gradients are taken there.
 PENULTIMATE = "penultimate"
@@ -116,4 +126,72 @@ class LabelFree(Protocol):
 
     def label_free(self, texts: Texts) -> Array:
         """Give the vectors this classifier starts from, shape (n, d), dense or CSR; no ``fit`` is needed or read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    """How a training went, in what a reader of its results must know.
+
+    Attributes
+    ----------
+    steps
+        Optimiser steps of the training that was kept.
+    attempts
+        Trainings begun: more than 1 where a model collapsed to one class and was trained again.
+    collapsed
+        Whether the model that was kept still gives one class to every text it was trained on.
+    train_loss
+        Mean cross-entropy over the last epoch's batches, in nats.
+    validation_loss
+        Of the weights that were kept, in nats; None without a validation set.
+    """
+
+    steps: int
+    attempts: int = 1
+    collapsed: bool = False
+    train_loss: float = 0.0
+    validation_loss: float | None = None
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """A classifier whose training can go wrong, and that says how it went."""
+
+    @property
+    def report(self) -> FitReport | None:
+        """Of the latest ``fit``; None before it."""
+        ...
+
+
+@runtime_checkable
+class Validated(Protocol):
+    """A classifier that can keep the weights that did best on labelled texts set aside."""
+
+    def validate_on(self, texts: Texts, labels: npt.NDArray[np.int64]) -> None:
+        """Use these texts in every later ``fit``. Their labels cost as much as any: whoever calls this counts them."""
+        ...
+
+
+@runtime_checkable
+class WarmStarting(Protocol):
+    """A classifier that may go on from its last weights instead of the pretrained ones."""
+
+    @property
+    def warm_start(self) -> bool:
+        """Whether the next ``fit`` goes on from the last one's weights."""
+        ...
+
+    def restart(self) -> None:
+        """Forget all training: the next ``fit`` begins at the pretrained weights."""
+        ...
+
+
+@runtime_checkable
+class Encoding(Protocol):
+    """A classifier whose distances are measured elsewhere than in the input of its last layer."""
+
+    @property
+    def encoding(self) -> str:
+        """The representation that strategies measure distances in when none is named."""
         ...

@@ -212,8 +212,14 @@ def resolve_device(device: str) -> torch.device:
 
 
 @contextmanager
-def load_quietly() -> Iterator[None]:
-    """Hold back transformers' progress bars, load reports and warnings, and torch's global generator, for a while."""
+def load_quietly(seed: int = 0) -> Iterator[None]:
+    """Hold back transformers' progress bars, load reports and warnings, and torch's global generator, for a while.
+
+    Parameters
+    ----------
+    seed
+        Decides the parameters that the checkpoint lacks.
+    """
     chatter = import_module("transformers.utils.logging")
     verbosity, bars = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
     chatter.set_verbosity(logging.CRITICAL)
@@ -222,7 +228,7 @@ def load_quietly() -> Iterator[None]:
         # Parameters a checkpoint lacks are drawn from the global generator: that must not move the caller's.
         with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
             warnings.simplefilter("ignore")
-            torch.default_generator.manual_seed(0)
+            torch.default_generator.manual_seed(seed)
             yield
     finally:
         chatter.set_verbosity(verbosity)

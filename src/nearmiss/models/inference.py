@@ -26,6 +26,7 @@ from nearmiss.models.tokens import Tokens, tokenize
 from nearmiss.text.corpus import Texts
 
 __all__ = [
+    "GRANULARITY",
     "Pooling",
     "Precision",
     "Reading",
@@ -33,6 +34,7 @@ __all__ = [
     "TokenStates",
     "batches",
     "hidden_states",
+    "model_inputs",
     "pooled",
     "resolve_precision",
     "states_at",
@@ -44,7 +46,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 #: Raised whenever the same settings come to mean other numbers: it is part of every cache key.
 _NUMERICS = "1"
 #: Lengths are rounded up to a multiple of this before texts are grouped; 1 means no padding at all.
-_GRANULARITY = {"cpu": 1, "cuda": 32}
+GRANULARITY = {"cpu": 1, "cuda": 32}
 #: Where BERT's relatives keep their list of layers. In all of these the states between two layers are what the upper
 #: one reads, with no final norm after the last, so a model cut short gives exactly the states at the cut.
 _LAYERS = {
@@ -221,9 +223,9 @@ def hidden_states(
         raise InvalidInput(f"layer {depth} asked of {encoder.name}, which has layers 0 to {encoder.n_layers}")
     model = _lower_layers(encoder.model, depth)
     autocast = resolve_precision(reading.precision, encoder.device) == "bfloat16"
-    granularity = _GRANULARITY.get(encoder.device.type, 32)
+    granularity = GRANULARITY.get(encoder.device.type, 32)
     for positions in batches(tokens.lengths, reading.tokens_per_batch, granularity):
-        inputs = _model_inputs(encoder, tokens, positions)
+        inputs = model_inputs(encoder, tokens, positions)
         with torch.no_grad(), torch.autocast(encoder.device.type, torch.bfloat16, enabled=autocast):
             if model is not None:
                 states = model(**inputs).last_hidden_state
@@ -311,7 +313,8 @@ def _pool(batch: StateBatch, pooling: Pooling) -> Tensor:
     return (batch.states.float() * weights).sum(dim=1) / weights.sum(dim=1)
 
 
-def _model_inputs(encoder: Encoder, tokens: Tokens, positions: npt.NDArray[np.int64]) -> dict[str, Tensor]:
+def model_inputs(encoder: Encoder, tokens: Tokens, positions: npt.NDArray[np.int64]) -> dict[str, Tensor]:
+    """Give these texts as a transformer takes them, padded to the longest, on the encoder's device."""
     starts, lengths = tokens.offsets[positions], tokens.lengths[positions]
     columns = np.arange(lengths.max())
     mask = columns < lengths[:, None]

@@ -20,6 +20,7 @@ from nearmiss.models.base import Classifier
 __all__ = ["ClassifierOption", "classifier_names", "classifier_options", "make_classifier"]
 
 _CLASSES = {
+    "finetuned": ("nearmiss.models.transformer", "FinetunedClassifier"),
     "frozen": ("nearmiss.models.frozen", "FrozenClassifier"),
     "tfidf": ("nearmiss.models.tfidf", "TfidfClassifier"),
     "tuned": ("nearmiss.models.tuned", "TunedClassifier"),
@@ -87,7 +88,7 @@ def classifier_names() -> tuple[str, ...]:
     Examples
     --------
     >>> classifier_names()
-    ('frozen', 'tfidf', 'tuned')
+    ('finetuned', 'frozen', 'tfidf', 'tuned')
     """
     return tuple(_CLASSES)
 
