@@ -34,6 +34,7 @@ check: lint types imports test
 bench: $(VENV)/.installed
 	$(PIP) --group bench
 	$(BIN)/python -m benchmarks.selection
+	$(BIN)/python -m benchmarks.finetuning
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -23,7 +23,7 @@ ROUNDS = 5
 @pytest.fixture
 def display():
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
-    with ExperimentDisplay(SPEC, console) as shown:
+    with ExperimentDisplay(len(SPEC.keys()), console) as shown:
         yield shown
 
 
@@ -57,7 +57,7 @@ def test_reused_runs_and_rounds_count_as_done(display):
 
 def test_failures_are_counted_and_said():
     console = Console(file=io.StringIO(), width=120)
-    with ExperimentDisplay(SPEC, console) as shown:
+    with ExperimentDisplay(len(SPEC.keys()), console) as shown:
         shown(RunFailed(RunKey("cal", 0), "out of memory"))
         shown(RunSkipped(RunKey("cal", 1), "no head"))
     assert shown.failed == 1

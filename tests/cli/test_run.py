@@ -36,6 +36,30 @@ def test_from_flags_to_report(nearmiss, dataset, tmp_path):
     assert "2 of 2 runs were finished before" in again.out
 
 
+def test_random_is_always_run_and_full_supervision_if_asked(nearmiss, dataset, tmp_path):
+    out = tmp_path / "out"
+    asked = ("run", "--dataset", dataset, "-s", "margin", *FLAGS, "--out", out)
+    assert nearmiss(*asked).code == 0
+    with (out / "results.csv").open() as file:
+        assert {row["strategy"] for row in csv.DictReader(file)} == {"random", "margin"}
+    assert "90 %" not in (out / "table.md").read_text()
+    outcome = nearmiss(*asked, "--full-supervision")
+    assert outcome.code == 0, outcome.err
+    assert "90 %" in (out / "table.md").read_text()
+    assert len(list(out.glob("full/*/result.json"))) == 1
+    again = nearmiss(*asked)
+    assert again.code == 0
+    assert "90 %" in (out / "table.md").read_text(), "what was trained once stays in the report"
+
+
+def test_validation_by_flag_is_refused_by_a_classifier_that_has_no_use_for_it(nearmiss, dataset, tmp_path):
+    outcome = nearmiss(
+        "run", "--dataset", dataset, *FLAGS, "-s", "margin", "--validation", "5", "--out", tmp_path / "out"
+    )
+    assert outcome.code == 2
+    assert "looks at no validation set" in outcome.err
+
+
 def test_spec_file_changed_by_flags(nearmiss, dataset, tmp_path):
     spec = tmp_path / "spec.toml"
     spec.write_text(

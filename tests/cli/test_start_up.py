@@ -18,7 +18,7 @@ def test_importing_the_package_loads_nothing_heavy():
     assert not imported_by("import nearmiss") & HEAVY
 
 
-@pytest.mark.parametrize("command", ["", "run", "select", "strategies", "datasets"])
+@pytest.mark.parametrize("command", ["", "run", "reproduce", "status", "select", "strategies", "datasets"])
 def test_help_loads_nothing_heavy(command):
     code = f"""
 import sys

@@ -1,6 +1,7 @@
 """What every registered classifier must do, whichever it is.
 
-The three that need an encoder are run on a small random BERT: the contract is about shapes, bits and refusals, not worth.
+The three that need an encoder are run on a small random BERT: the contract is about shapes, bits and refusals, not
+worth.
 """
 
 import numpy as np

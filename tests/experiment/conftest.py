@@ -25,14 +25,17 @@ CHILD = """
 import os, sys
 from pathlib import Path
 from nearmiss.experiment.events import RoundFinished
+from nearmiss.experiment.profiles import profile_batches
 from nearmiss.experiment.runner import run_experiment
 from nearmiss.experiment.spec import ExperimentSpec
+from nearmiss.experiment.supervision import run_supervision
 
 def listener(event):
     print(type(event).__name__, flush=True)
 
+work = {each.__name__: each for each in (run_experiment, run_supervision, profile_batches)}[sys.argv[3]]
 try:
-    run_experiment(ExperimentSpec.read(Path(sys.argv[1])), sys.argv[2], workers=2, on_event=listener)
+    work(ExperimentSpec.read(Path(sys.argv[1])), sys.argv[2], workers=2, on_event=listener)
 except KeyboardInterrupt:
     sys.exit(130)
 """
@@ -75,11 +78,11 @@ def spec(dataset):
 class Child:
     """An experiment in a process of its own, to be killed."""
 
-    def __init__(self, spec: ExperimentSpec, out: Path, folder: Path) -> None:
+    def __init__(self, spec: ExperimentSpec, out: Path, folder: Path, work: str) -> None:
         path = folder / "child.toml"
         path.write_text(spec.to_toml())
         self.process = subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(path), str(out)],
+            [sys.executable, "-c", CHILD, str(path), str(out), work],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -126,8 +129,8 @@ def is_alive(pid: int) -> bool:
 def start_child(tmp_path):
     children = []
 
-    def start(spec, out):
-        children.append(Child(spec, out, tmp_path))
+    def start(spec, out, work="run_experiment"):
+        children.append(Child(spec, out, tmp_path, work))
         return children[-1]
 
     yield start

@@ -101,6 +101,30 @@ def test_killed_and_restarted_with_a_trained_encoder(encoder_spec, tmp_path, sta
     assert journals(out) == journals(whole)
 
 
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_killed_and_restarted_with_a_fine_tuned_encoder(encoder_spec, tmp_path, start_child, monkeypatch, warm_start):
+    """Heads drawn at random, dropout everywhere, an encoder adapted to the pool for ALPS: to the bit once more."""
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    options = {key: encoder_spec.classifier.options[key] for key in ("model", "max_length")}
+    finetuned = ClassifierChoice("finetuned", options | {"min_steps": 6, "mc_samples": 2, "warm_start": warm_start})
+    masked_lm = MaskedLMChoice(options["model"], texts=120, epochs=1, max_length=32, adapt=True)
+    strategies = ("cal", "alps") if warm_start else ("alps", "bald", "cal")
+    spec = encoder_spec.replace(classifier=finetuned, masked_lm=masked_lm, strategies=strategies)
+    total = 6 * len(strategies)
+    monkeypatch.setenv("NEARMISS_CACHE_DIR", str(tmp_path / "cache"))
+    child = start_child(spec, out)
+    assert child.wait_for("RoundFinished", 5)
+    child.send(signal.SIGKILL)
+    child.end()
+    assert 5 <= sum(rounds.count(b"\n") for rounds in journals(out).values()) < total
+    run_experiment(spec, out, workers=2)
+    monkeypatch.setenv("NEARMISS_CACHE_DIR", str(tmp_path / "other-cache"))
+    result = run_experiment(spec, whole, workers=1)
+    assert {len(run.rounds) for run in result.runs} == {6}
+    assert any("was adapted to 120 texts of the pool" in note for note in result.notes)
+    assert journals(out) == journals(whole)
+
+
 def test_interrupted_by_ctrl_c_it_stops_at_once_and_goes_on_later(spec, tmp_path, start_child, uninterrupted, alive):
     out = tmp_path / "out"
     child = start_child(spec, out)

@@ -1,1 +1,1 @@
-"""What the results say: learning curves, paired comparisons with random."""
+"""What the results say: learning curves, comparisons, ranks over datasets, labels saved, and what was acquired."""

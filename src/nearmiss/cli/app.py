@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from nearmiss._version import __version__
-from nearmiss.cli import catalog, run, select
+from nearmiss.cli import adapt, catalog, reproduce, run, select, status
 
 __all__ = ["app"]
 
@@ -41,9 +41,14 @@ def root(
 
 
 app.command("run", epilog="Example: nearmiss run examples/demo.toml --out runs/demo")(run.run)
+app.command("reproduce", epilog="Example: nearmiss reproduce figure2 table3 --protocol laptop --dataset sst2")(
+    reproduce.reproduce
+)
+app.command("status", epilog="Example: nearmiss status results/laptop")(status.status)
 app.command(
     "select",
     epilog="Example: nearmiss select pool.csv labelled.csv --strategy diverse-margin -n 50 --out next.csv",
 )(select.select)
+app.command("adapt", epilog="Example: nearmiss adapt pool.csv --out adapted")(adapt.adapt)
 app.command("strategies", epilog="Example: nearmiss strategies cal")(catalog.strategies)
 app.command("datasets", epilog="Example: nearmiss datasets dbpedia --data-dir ~/datasets")(catalog.datasets)

@@ -17,8 +17,11 @@ from nearmiss.experiment.events import (
     RunFinished,
     RunSkipped,
     RunStarted,
+    TaskFailed,
+    TaskFinished,
+    TaskStarted,
 )
-from nearmiss.experiment.spec import ExperimentSpec, RunKey
+from nearmiss.experiment.spec import RunKey
 
 __all__ = ["ExperimentDisplay"]
 
@@ -28,21 +31,34 @@ class ExperimentDisplay:
 
     Rounds are the unit of the overall bar, because they cost about the same; the time left follows from them.
 
+    Parameters
+    ----------
+    n_runs
+        How many runs, or other jobs, there are in all.
+    console
+        Where to show them.
+    about
+        What every line begins with.
+    jobs
+        What they are called, in the plural.
+
     Attributes
     ----------
     failed
         Runs that broke off.
     """
 
-    def __init__(self, spec: ExperimentSpec, console: Console) -> None:
+    def __init__(self, n_runs: int, console: Console, *, about: str = "", jobs: str = "runs") -> None:
         self._console = console
-        self._n_runs = len(spec.keys())
+        self._n_runs = n_runs
+        self._about = f"{about}: " if about else ""
+        self._jobs = jobs
         self._runs_done = 0
         self._reused = 0
         self._said: set[str] = set()
         self.failed = 0
         self._rounds_per_run: int | None = None
-        self._tasks: dict[RunKey, TaskID] = {}
+        self._tasks: dict[RunKey | str, TaskID] = {}
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
@@ -64,7 +80,8 @@ class ExperimentDisplay:
     ) -> None:
         self._progress.stop()
         if self._reused:
-            self._console.print(f"{self._reused} of {self._n_runs} runs were finished before and are reused")
+            told = f"{self._about}{self._reused} of {self._n_runs} {self._jobs} were finished before and are reused"
+            self._console.print(told, markup=False, highlight=False)
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
@@ -85,6 +102,16 @@ class ExperimentDisplay:
             case RunFailed(key, reason):
                 self.failed += 1
                 self._drop(key, f"FAILED {key.strategy}, seed {key.seed}: {reason}")
+            case TaskStarted(title):
+                self._progress.update(self._overall, description=self._jobs, total=self._n_runs)
+                self._tasks[title] = self._progress.add_task(title, total=None, status="")
+            case TaskFinished(title, outcome, reused):
+                self._reused += reused
+                self._drop(title, None if reused else f"{title}: {outcome}")
+                self._progress.update(self._overall, completed=self._runs_done)
+            case TaskFailed(title, reason):
+                self.failed += 1
+                self._drop(title, f"FAILED {title}: {reason}")
 
     def _prepare(self, message: str, fraction: float | None) -> None:
         self._rounds_per_run = None  # the bar counts something else meanwhile, and is set up anew by the next run
@@ -94,7 +121,7 @@ class ExperimentDisplay:
             self._progress.update(self._overall, description=message, total=100, completed=round(100 * fraction))
         if not self._console.is_terminal and message not in self._said:
             self._said.add(message)
-            self._console.print(message, markup=False)
+            self._console.print(self._about + message, markup=False)
 
     def _count_rounds(self, rounds_total: int) -> None:
         """Turn the overall bar from preparation to rounds, once the number of rounds is known."""
@@ -129,9 +156,10 @@ class ExperimentDisplay:
             return
         self._drop(key, f"{key.strategy}, seed {key.seed}: accuracy {accuracy:.1%}")
 
-    def _drop(self, key: RunKey, line: str) -> None:
+    def _drop(self, key: RunKey | str, line: str | None) -> None:
         self._runs_done += 1
         if key in self._tasks:
             self._progress.remove_task(self._tasks.pop(key))
-        self._progress.update(self._overall, status=f"{self._runs_done} of {self._n_runs} runs done")
-        self._console.print(line, markup=False, highlight=False)
+        self._progress.update(self._overall, status=f"{self._runs_done} of {self._n_runs} {self._jobs} done")
+        if line is not None:
+            self._console.print(self._about + line, markup=False, highlight=False)

@@ -30,29 +30,45 @@ def run(
     ] = None,
     batch: Annotated[str | None, typer.Option(help="Labels a round: a count or a share.")] = None,
     budget: Annotated[str | None, typer.Option(help="Labels in all: a count or a share.")] = None,
-    classifier: Annotated[str | None, typer.Option(help="tuned, frozen or tfidf.")] = None,
+    classifier: Annotated[str | None, typer.Option(help="tuned, finetuned, frozen or tfidf.")] = None,
     option: Annotated[
         list[str] | None, typer.Option(help="A classifier option, such as max-length=64. Repeatable.")
     ] = None,
+    validation: Annotated[
+        str | None,
+        typer.Option(help="Labels that training may choose its weights by: a count or a share [default: none]."),
+    ] = None,
     max_pool: Annotated[int | None, typer.Option(help="Use at most this many pool texts.")] = None,
     max_test: Annotated[int | None, typer.Option(help="Use at most this many test texts.")] = None,
+    full_supervision: Annotated[
+        bool,
+        typer.Option(
+            "--full-supervision",
+            help="Train on the whole pool as well, once per seed: the report then tells how many labels come how near.",
+        ),
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Where results go [default: runs/NAME].")] = None,
-    workers: Annotated[int | None, typer.Option(help="Runs at once [default: one per core].")] = None,
+    workers: Annotated[int | None, typer.Option(help="Runs at once [default: as cores and memory allow].")] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Memory all runs may take together, such as 8GB [default: what is free].")
+    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(envvar="NEARMISS_DATA_DIR", help="Folder that holds datasets as folders.")
     ] = None,
 ) -> None:
-    """Simulate active learning: every strategy with every seed, then a table and a report.
+    """Simulate active learning: every strategy with every seed, and random beside them, then a table and a report.
 
     Interrupt it at any time; the same command goes on where it stopped, and what is finished is reused. A run that
     fails is named with its reason, costs only itself, and makes the exit code 1.
     """
     from rich.console import Console
 
+    from nearmiss.cli.options import memory_size
     from nearmiss.cli.progress import ExperimentDisplay
     from nearmiss.errors import MissingExtra
     from nearmiss.experiment.report import summary_table, verdict_sentences, write_report, write_rounds
     from nearmiss.experiment.runner import run_experiment
+    from nearmiss.experiment.supervision import read_supervision, run_supervision
 
     changes = {
         "dataset": dataset,
@@ -65,6 +81,7 @@ def run(
         "initial_method": initial_method,
         "batch": batch,
         "budget": budget,
+        "validation": validation,
         "max_pool": max_pool,
         "max_test": max_test,
     }
@@ -72,28 +89,38 @@ def run(
     folder = re.sub(r"[^\w +-]+", "-", wanted.name)  # a name may be anything; a folder stays where it belongs
     directory = out if out is not None else Path("runs") / folder
     console = Console()
+    all_memory = None if memory is None else memory_size(memory)
+    displays = [ExperimentDisplay(len(wanted.keys()), console)]
     try:
-        with ExperimentDisplay(wanted, console) as display:
-            result = run_experiment(wanted, directory, workers=workers, on_event=display, data_dir=data_dir)
+        with displays[0] as display:
+            result = run_experiment(
+                wanted, directory, workers=workers, memory=all_memory, on_event=display, data_dir=data_dir
+            )
+        if full_supervision:
+            displays.append(ExperimentDisplay(len(wanted.seeds), console, jobs="trainings on the whole pool"))
+            with displays[1] as display:
+                run_supervision(
+                    wanted, directory, workers=workers, memory=all_memory, on_event=display, data_dir=data_dir
+                )
     except KeyboardInterrupt:
         typer.echo("\nnearmiss: stopped; finished rounds are saved, the same command goes on from there", err=True)
         raise typer.Exit(130) from None
     try:  # the files before the terminal, which may have been closed meanwhile
-        written = f"report: {write_report(result, directory).html}"
+        written = f"report: {write_report(result, directory, read_supervision(wanted, directory)).html}"
     except MissingExtra as error:
         written = f"rounds: {write_rounds(result, directory)}\nno report: {error}"
     console.print(summary_table(result, width=console.width))
     for sentence in (*verdict_sentences(result), *result.notes):
         console.print(sentence, markup=False, highlight=False)
     console.print(written, markup=False, highlight=False, soft_wrap=True)
-    if display.failed:
+    if any(display.failed for display in displays):
         raise typer.Exit(1)
 
 
 def _spec(path: Path | None, changes: dict[str, object], classifier: str | None, options: list[str]) -> ExperimentSpec:
     from nearmiss.cli.options import classifier_option
     from nearmiss.errors import InvalidInput
-    from nearmiss.experiment.spec import ClassifierChoice, ExperimentSpec
+    from nearmiss.experiment.spec import REFERENCE, ClassifierChoice, ExperimentSpec
 
     if path is not None:
         spec = ExperimentSpec.read(path).replace(**changes)
@@ -104,6 +131,8 @@ def _spec(path: Path | None, changes: dict[str, object], classifier: str | None,
         raise InvalidInput(
             "nothing to run: name a spec file, or both --dataset and --strategy (see nearmiss run --help)"
         )
+    if REFERENCE not in spec.strategies:
+        spec = spec.replace(strategies=(REFERENCE, *spec.strategies))
     if classifier is not None:
         spec = spec.replace(classifier=classifier)
     if options:

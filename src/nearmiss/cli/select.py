@@ -24,7 +24,7 @@ def select(
     strategy: Annotated[
         str, typer.Option("--strategy", "-s", help="The strategy, such as cal or cal:k=5.")
     ] = "diverse-margin",
-    classifier: Annotated[str, typer.Option(help="tfidf, frozen or tuned.")] = "frozen",
+    classifier: Annotated[str, typer.Option(help="tfidf, frozen, tuned or finetuned.")] = "frozen",
     option: Annotated[
         list[str] | None, typer.Option(help="A classifier option, such as max-length=64. Repeatable.")
     ] = None,

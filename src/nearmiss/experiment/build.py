@@ -317,8 +317,8 @@ def _validation(spec: ExperimentSpec, splits: Splits, classifier: Classifier) ->
         return None
     if not isinstance(classifier, Validated):
         raise InvalidInput(
-            f"validation = {spec.validation!r}, but the classifier {spec.classifier.name!r} looks at no validation set; "
-            "leave validation out, or use 'finetuned'"
+            f"validation = {spec.validation!r}, but the classifier {spec.classifier.name!r} looks at no validation set;"
+            " leave validation out, or use 'finetuned'"
         )
     if splits.validation is None:
         raise InvalidInput(

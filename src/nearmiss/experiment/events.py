@@ -16,6 +16,9 @@ __all__ = [
     "RunFinished",
     "RunSkipped",
     "RunStarted",
+    "TaskFailed",
+    "TaskFinished",
+    "TaskStarted",
     "ignore",
 ]
 
@@ -112,7 +115,51 @@ class RunFailed:
     reason: str
 
 
-Event = Preparing | RunStarted | RoundFinished | RunFinished | RunSkipped | RunFailed
+@dataclass(frozen=True, slots=True)
+class TaskStarted:
+    """A worker took up something that is no run: a training on the whole pool, a batch profile."""
+
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFinished:
+    """Such a thing is complete.
+
+    Attributes
+    ----------
+    title
+        What it is.
+    outcome
+        What came of it, in a few words.
+    reused
+        Whether it was complete before this call.
+    """
+
+    title: str
+    outcome: str
+    reused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFailed:
+    """Such a thing broke off, and the reason says why; the others go on."""
+
+    title: str
+    reason: str
+
+
+Event = (
+    Preparing
+    | RunStarted
+    | RoundFinished
+    | RunFinished
+    | RunSkipped
+    | RunFailed
+    | TaskStarted
+    | TaskFinished
+    | TaskFailed
+)
 EventListener = Callable[[Event], None]
 
 

@@ -7,6 +7,7 @@
         rounds.jsonl    one round a line: what must be identical to the bit however often the run was interrupted
         timings.jsonl   what each round cost; written before its round, so that every round has its timing
         done.json       the marker: without it the run is unfinished
+        failure.json    why the last attempt failed, until one succeeds
         lock            held while a process writes here
 """
 
@@ -31,10 +32,12 @@ __all__ = [
     "FinishedRun",
     "RunFacts",
     "RunJournal",
+    "read_facts",
     "read_finished",
     "read_lines",
     "require_same_ground",
     "run_directory",
+    "take_lock",
     "write_atomically",
 ]
 
@@ -59,6 +62,8 @@ class RunFacts:
         Fingerprint of the pretrained encoder's files; None where the classifier has none.
     precision
         Of the encoder's numbers, as resolved on this machine.
+    validation_size
+        Labelled texts beside the pool's that training looks at.
     """
 
     data_digest: str
@@ -67,6 +72,7 @@ class RunFacts:
     notes: tuple[str, ...] = ()
     encoder: str | None = None
     precision: str | None = None
+    validation_size: int = 0
 
     def require_same(self, begun: RunFacts, directory: Path) -> None:
         """Refuse to go on here with a run that was begun on other ground.
@@ -133,7 +139,7 @@ def read_finished(directory: Path, key: RunKey) -> FinishedRun | None:
     marker = _read_json(directory / "done.json")
     if marker is None:
         return None
-    facts = _read_facts(directory)
+    facts = read_facts(directory)
     rounds = _read_rounds(directory / "rounds.jsonl").rounds
     if facts is None or not rounds or len(rounds) != marker.get("rounds"):
         raise InvalidData(f"{directory} is marked as done but holds {len(rounds)} rounds; delete it to run it again")
@@ -147,10 +153,10 @@ def require_same_ground(out: Path, facts: RunFacts) -> None:
     Raises
     ------
     RunConflict
-        A run in this directory was made on other data, or with another encoder or precision; says which.
+        A run or a training in this directory was made on other data, or with another encoder or precision; says which.
     """
-    for path in sorted(out.glob("runs/*/rounds.jsonl")):
-        made = _read_facts(path.parent)
+    for path in sorted((*out.glob("runs/*/rounds.jsonl"), *out.glob("full/*/result.json"))):
+        made = read_facts(path.parent)
         if made is not None and path.stat().st_size:
             facts.require_same(made, path.parent)
 
@@ -196,7 +202,7 @@ class RunJournal:
 
     def __enter__(self) -> Self:
         self.directory.mkdir(parents=True, exist_ok=True)
-        self._lock = _take_lock(self.directory / "lock")
+        self._lock = take_lock(self.directory / "lock")
         try:
             self._open()
         except BaseException:
@@ -221,7 +227,7 @@ class RunJournal:
         write_atomically(self.directory / "done.json", _canonical({"rounds": len(self._rounds)}))
 
     def _open(self) -> None:
-        begun = _read_facts(self.directory)
+        begun = read_facts(self.directory)
         if begun is not None:
             self._facts.require_same(begun, self.directory)
         write_atomically(self.directory / "run.json", _canonical(asdict(self._facts)))
@@ -303,7 +309,8 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     return _decode(path.read_bytes()) if path.exists() else None
 
 
-def _read_facts(directory: Path) -> RunFacts | None:
+def read_facts(directory: Path) -> RunFacts | None:
+    """Read what a run stands on; None where none was begun."""
     values = _read_json(directory / "run.json")
     return None if values is None else _built(RunFacts, values, "notes", str(directory / "run.json"))
 
@@ -318,8 +325,14 @@ def _built(kind: type[_Record], values: dict[str, Any], listed: str, where: str)
         ) from None
 
 
-def _take_lock(path: Path) -> BinaryIO:
-    """Lock through the kernel, which lets go when the process ends, however it ends: no lock is ever stale."""
+def take_lock(path: Path) -> BinaryIO:
+    """Lock through the kernel, which lets go when the process ends, however it ends: no lock is ever stale.
+
+    Raises
+    ------
+    RunConflict
+        Another process holds it, and goes on holding it.
+    """
     file = path.open("wb")
     deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
     while True:

@@ -7,10 +7,12 @@ import resource
 import sys
 from pathlib import Path
 
-__all__ = ["available_memory", "default_workers", "peak_memory", "usable_cores"]
+__all__ = ["WORKER_BYTES", "available_memory", "default_workers", "peak_memory", "usable_cores", "worker_bytes"]
 
 #: What one worker takes: torch, a small encoder, its cached states, with room to spare.
-_WORKER_BYTES = 1 << 30
+WORKER_BYTES = 1 << 30
+#: Weights, their gradients, the optimiser's two moments, and the copy of the best weights so far.
+_COPIES_IN_TRAINING = 5
 
 
 def usable_cores() -> int:
@@ -30,15 +32,43 @@ def available_memory() -> int:
     return min(limits)
 
 
-def default_workers(threads: int) -> int:
-    """Say how many runs of this many threads fit on the machine at once; at least one.
+def worker_bytes(weights: int = 0, *, trained: bool = False) -> int:
+    """Estimate the memory of one worker in bytes.
+
+    Parameters
+    ----------
+    weights
+        Bytes of the pretrained weights that it loads beside a small encoder.
+    trained
+        Whether all of them are trained, and not only read.
+
+    Examples
+    --------
+    >>> worker_bytes(400 << 20, trained=True) == worker_bytes() + 5 * (400 << 20)
+    True
+    """
+    return WORKER_BYTES + weights * (_COPIES_IN_TRAINING if trained else 1)
+
+
+def default_workers(threads: int, memory: int | None = None, each: int = WORKER_BYTES) -> int:
+    """Say how many runs fit on the machine at once; at least one.
+
+    Parameters
+    ----------
+    threads
+        Of each run.
+    memory
+        Bytes they may take together; by default what is available.
+    each
+        Bytes one of them takes.
 
     Examples
     --------
     >>> default_workers(threads=10_000)
     1
     """
-    return max(1, min(usable_cores() // threads, available_memory() // _WORKER_BYTES))
+    budget = available_memory() if memory is None else memory
+    return max(1, min(usable_cores() // threads, budget // each))
 
 
 def peak_memory() -> int:

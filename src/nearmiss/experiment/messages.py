@@ -17,12 +17,15 @@ __all__ = [
     "Done",
     "Failure",
     "FillCaches",
+    "Job",
     "MeasureSurprisal",
     "Message",
     "Order",
     "Prepared",
+    "Profile",
     "Run",
     "Skip",
+    "Supervise",
     "Workplace",
 ]
 
@@ -59,6 +62,29 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Supervise:
+    """Train the spec's classifier on the whole pool, and score it."""
+
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Measure what kind of texts these finished runs acquired.
+
+    Attributes
+    ----------
+    seed
+        Of all these runs, which begin with the same labels and the same model.
+    strategies
+        Which runs.
+    """
+
+    seed: int
+    strategies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Skip:
     """A strategy that cannot be run here, and why."""
 
@@ -76,15 +102,18 @@ class Prepared:
         What all runs stand on.
     skips
         Strategies that cannot be run.
+    worker_bytes
+        Memory that one worker will take, as far as it can be told beforehand.
     """
 
     facts: RunFacts
     skips: tuple[Skip, ...] = ()
+    worker_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The run is complete and marked so."""
+    """The job is complete and marked so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,5 +132,7 @@ class Failure:
     error: NearmissError | None = None
 
 
-Order = Workplace | FillCaches | MeasureSurprisal | Run
+#: What can fail by itself, while the others go on.
+Job = Run | Supervise | Profile
+Order = Workplace | FillCaches | MeasureSurprisal | Job
 Message = Event | Prepared | Done | Failure

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from nearmiss.experiment.spec import ExperimentSpec, RunKey
 
-__all__ = ["ExperimentResult", "RoundRecord", "RoundTiming", "RunResult"]
+__all__ = ["BatchProfile", "ExperimentResult", "FullSupervision", "RoundRecord", "RoundTiming", "RunResult"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,9 @@ class RoundRecord:
         On the whole test set, after training on ``n_labeled`` labels. Fractions; log-loss in nats.
     ood_accuracy
         Accuracy on each out-of-domain test set, by name; filled after the last round only.
+    attempts, collapsed
+        Trainings this round took, more than 1 where a model gave one class to every text and was trained again; and
+        whether the last of them ended so too.
     """
 
     round: int
@@ -35,6 +38,8 @@ class RoundRecord:
     log_loss: float
     expected_calibration_error: float
     ood_accuracy: dict[str, float] = field(default_factory=dict)
+    attempts: int = 1
+    collapsed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,8 @@ class ExperimentResult:
         Sentences a reader must know (a capped pool, a head trained on the spot, a strategy that could not run).
     wall_seconds
         Total wall time spent, over all sessions.
+    validation_size
+        Labelled texts that each run looked at besides, to choose among checkpoints; they are labels spent too.
     """
 
     spec: ExperimentSpec
@@ -94,3 +101,58 @@ class ExperimentResult:
     test_size: int
     notes: tuple[str, ...] = ()
     wall_seconds: float = 0.0
+    validation_size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FullSupervision:
+    """One model trained on every label of the pool: the line that active learning is held against.
+
+    Attributes
+    ----------
+    seed
+        Of the training.
+    accuracy, macro_f1, log_loss
+        On the whole test set. Fractions; log-loss in nats.
+    ood_accuracy
+        Accuracy on each out-of-domain test set, by name.
+    """
+
+    seed: int
+    accuracy: float
+    macro_f1: float
+    log_loss: float
+    ood_accuracy: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchProfile:
+    """What kind of texts a run acquired: one strategy and seed of the paper's Table 3, as §6.1 defines it.
+
+    Attributes
+    ----------
+    strategy, seed
+        Which run.
+    input_diversity
+        DIV.-I of all that was acquired by the end, the initial set left out: Jaccard similarity of its token set with
+        the token set of the rest of the pool.
+    first_input_diversity
+        The same of the first batch alone.
+    feature_diversity
+        DIV.-F of the first batch, in the features of the model trained on the initial set.
+    uncertainty
+        UNC.: mean entropy, in nats, of all that was acquired, under the model trained on the whole pool.
+    representativeness
+        REPR. as printed: one over the mean kNN density of the first batch, ten neighbours in the unlabelled pool.
+    density
+        That mean density itself.
+    """
+
+    strategy: str
+    seed: int
+    input_diversity: float
+    first_input_diversity: float
+    feature_diversity: float
+    uncertainty: float
+    representativeness: float
+    density: float

@@ -6,14 +6,16 @@ The terminal table and the CSV need no optional part; the page and the figures n
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nearmiss.errors import MissingExtra
 from nearmiss.experiment.journal import write_atomically
-from nearmiss.experiment.records import ExperimentResult
+from nearmiss.experiment.records import ExperimentResult, FullSupervision
+from nearmiss.experiment.reporting.evidence import labels_table, wins_table
 from nearmiss.experiment.reporting.figures import NARROW, WIDE, function_panels, learning_curves
-from nearmiss.experiment.reporting.page import Drawings, Files, ReportPage, describe, report_page
+from nearmiss.experiment.reporting.page import Drawings, Files, ReportPage, describe, page_title, report_page
 from nearmiss.experiment.reporting.rendering import figure_png, figure_svg, inline_svg
 from nearmiss.experiment.reporting.summary import Summary, summarize
 from nearmiss.experiment.reporting.tables import (
@@ -50,11 +52,20 @@ class ReportPaths:
     figure_png: Path
 
 
-def write_report(result: ExperimentResult, directory: Path) -> ReportPaths:
+def write_report(result: ExperimentResult, directory: Path, full: Sequence[FullSupervision] = ()) -> ReportPaths:
     """Write the page, the rounds, the tables and the figure into a directory, which is made if need be.
 
     Everything is composed before the first file is written, and each file appears whole or not at all. The same result
     gives the same bytes on the same machine.
+
+    Parameters
+    ----------
+    result
+        The finished runs.
+    directory
+        Where the files go.
+    full
+        Models trained on the whole pool; with them, the report says how many labels come near them.
 
     Raises
     ------
@@ -68,11 +79,11 @@ def write_report(result: ExperimentResult, directory: Path) -> ReportPaths:
             importlib.import_module(package)
         except ImportError as error:
             raise MissingExtra("the report", "plots", package) from error
-    summary = summarize(result)
+    summary = summarize(result, full)
     figure = learning_curves(summary, WIDE)
     contents = {
         FILES.rounds_csv: rounds_csv(result).encode(),
-        FILES.table_markdown: _tables(summary).encode(),
+        FILES.table_markdown: _tables(page_title(result, summary), summary).encode(),
         FILES.figure_svg: figure_svg(figure).encode(),
         FILES.figure_png: figure_png(figure),
         HTML: _html(report_page(result, summary, _drawings(summary), FILES)).encode(),
@@ -97,15 +108,17 @@ def write_rounds(result: ExperimentResult, directory: Path) -> Path:
     return path
 
 
-def _tables(summary: Summary) -> str:
+def _tables(title: str, summary: Summary) -> str:
     tables = (
         accuracy_table(summary),
         area_table(summary),
+        labels_table(summary),
         last_table(summary),
+        wins_table(summary),
         quality_table(summary),
         cost_table(summary),
     )
-    return "\n".join(markdown(table) for table in tables if table is not None)
+    return "\n".join([f"# {title}\n", *(markdown(table) for table in tables if table is not None)])
 
 
 def _drawings(summary: Summary) -> Drawings:

@@ -17,15 +17,19 @@ import tomli_w
 from nearmiss.errors import InvalidData, InvalidInput, UnknownName
 from nearmiss.experiment.amounts import Amount
 
-__all__ = ["ClassifierChoice", "ExperimentSpec", "MaskedLMChoice", "Option", "RunKey"]
+__all__ = ["REFERENCE", "ClassifierChoice", "ExperimentSpec", "MaskedLMChoice", "Option", "RunKey"]
 
 _T = TypeVar("_T")
+#: The strategy that every other is held against.
+REFERENCE = "random"
 #: A value TOML can write and an option can hold.
 Option = str | int | float | bool
 #: Raised when the same spec would give other results than before, so that old journals are not taken up.
 _RESULTS_VERSION = 1
 #: Keys that say which runs there are and not what one of them is: grids that differ in these may share a directory.
 _SHAREABLE = frozenset({"name", "strategies", "seeds"})
+#: Keys that say how labels are bought, which a model trained on the whole pool does not depend on.
+_ABOUT_BUYING = frozenset({"name", "strategies", "initial", "initial-method", "batch", "budget", "masked-lm"})
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -73,8 +77,10 @@ class MaskedLMChoice:
         The embedded ``minilm``, a Hugging Face name, or a local path.
     train_head
         Whether to train a head on the pool where the checkpoint has none; if not, ALPS is skipped there.
+    adapt
+        Whether to train not the head alone but the whole encoder with it, on the pool (``nearmiss adapt``).
     texts, epochs
-        How many texts of the pool that training reads, and how often.
+        How many texts of the pool either training reads, and how often.
     max_length
         Texts are cut after this many tokens, in training the head and in measuring surprisal.
     """
@@ -84,9 +90,12 @@ class MaskedLMChoice:
     texts: int = 1_500
     epochs: int = 3
     max_length: int = 64
+    adapt: bool = False
 
     def __post_init__(self) -> None:
         _text("masked-lm model", self.model)
+        if not isinstance(self.adapt, bool):
+            raise InvalidInput(f"masked-lm adapt = {self.adapt!r}: expected true or false")
         if not isinstance(self.train_head, bool):
             raise InvalidInput(f"masked-lm train-head = {self.train_head!r}: expected true or false")
         _count("masked-lm texts", self.texts)
@@ -115,6 +124,9 @@ class ExperimentSpec:
         Columns of a dataset of one's own; None guesses.
     max_pool, max_test
         Caps on the texts used, drawn once per dataset; None keeps all.
+    validation
+        Labelled texts of the dataset's validation split that training may look at to choose its weights: a count, or a
+        per cent of the split; None is none. They are paid for like any other label, and reports count them.
     classifier
         Which classifier, and its options.
     masked_lm
@@ -150,6 +162,7 @@ class ExperimentSpec:
     label_column: str | None = None
     max_pool: int | None = None
     max_test: int | None = None
+    validation: int | str | None = None
     classifier: ClassifierChoice = field(default_factory=ClassifierChoice)
     masked_lm: MaskedLMChoice = field(default_factory=MaskedLMChoice)
     threads: int = 1
@@ -168,6 +181,8 @@ class ExperimentSpec:
         for key in ("max_pool", "max_test"):
             if getattr(self, key) is not None:
                 _count(_kebab(key), getattr(self, key))
+        if self.validation is not None:
+            object.__setattr__(self, "validation", Amount.parse("validation", self.validation).plain())
         _count("threads", self.threads)
         object.__setattr__(self, "classifier", _classifier_from(self.classifier))
         object.__setattr__(self, "masked_lm", _masked_lm_from(self.masked_lm))
@@ -261,6 +276,8 @@ class ExperimentSpec:
                 value = {"name": value.name} | {_kebab(k): v for k, v in value.options.items()}
             elif isinstance(value, MaskedLMChoice):
                 value = {_kebab(g.name): getattr(value, g.name) for g in fields(value)}
+                if not value["adapt"]:
+                    del value["adapt"]  # as it was before there was a choice, so that its runs keep their names
             elif isinstance(value, tuple):
                 value = list(value)
             if value is not None:
@@ -287,6 +304,16 @@ class ExperimentSpec:
         data = self.to_data() | {"strategies": [key.strategy], "seeds": [key.seed]}
         del data["name"]
         return _hash(data)
+
+    def seed_hash(self, seed: int) -> str:
+        """Hash of what the runs of one seed share; their strategies do not count."""
+        data = self.to_data() | {"seeds": [seed]}
+        return _hash({key: value for key, value in data.items() if key not in ("name", "strategies")})
+
+    def supervision_hash(self, seed: int) -> str:
+        """Hash of what defines a training on the whole pool; how labels would be bought does not count."""
+        data = self.to_data() | {"seeds": [seed]}
+        return _hash({key: value for key, value in data.items() if key not in _ABOUT_BUYING})
 
     def conflicts(self, other: ExperimentSpec) -> tuple[str, ...]:
         """Name the keys in which the two cannot share a directory."""

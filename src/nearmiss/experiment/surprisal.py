@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from nearmiss.acquisition.base import FloatArray
 from nearmiss.errors import MissingHead, ModelUnavailable
@@ -18,12 +20,22 @@ from nearmiss.experiment.journal import write_atomically
 from nearmiss.experiment.spec import ExperimentSpec, MaskedLMChoice
 from nearmiss.loop.signals import SurprisalSource
 from nearmiss.loop.streams import named_generator
+from nearmiss.models.adaptation import AdaptationProgress, AdaptationSettings, adapt
 from nearmiss.models.encoder import find_model
 from nearmiss.models.masked_lm import MaskedLanguageModel
 from nearmiss.models.mlm_head import HeadReport, HeadSettings
+from nearmiss.models.store import default_cache_dir
 from nearmiss.text.corpus import Texts
 
-__all__ = ["SurprisalCache", "load_masked_lm", "surprisal_source"]
+__all__ = ["ReadyModel", "SurprisalCache", "load_masked_lm", "surprisal_source"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadyModel:
+    """A masked language model, and what a reader must know of how it came by its head; empty for nothing."""
+
+    model: MaskedLanguageModel
+    note: str = ""
 
 
 class SurprisalCache:
@@ -86,14 +98,13 @@ class SurprisalCache:
         choice, options = self._spec.masked_lm, self._spec.classifier.options
         place: dict[str, Any] = {key: options[key] for key in ("device", "cache_dir") if key in options}
         rng = named_generator(self._spec.dataset, "surprisal")
-        model = load_masked_lm(choice, self._texts, rng, place, tell)
+        ready = load_masked_lm(choice, self._texts, rng, place, tell)
         self._directory.mkdir(parents=True, exist_ok=True)
-        if model.training is not None:
-            notes = [_head_note(choice, min(choice.texts, len(self._texts)), model.training)]
-            write_atomically(self._path("head.json"), json.dumps({"notes": notes}).encode())
+        if ready.note:
+            write_atomically(self._path("head.json"), json.dumps({"notes": [ready.note]}).encode())
         tell(Preparing("measuring surprisal of the pool"))
         buffer = BytesIO()
-        np.save(buffer, model.surprisal(self._texts, rng))
+        np.save(buffer, ready.model.surprisal(self._texts, rng))
         write_atomically(path, buffer.getvalue())
 
     def _path(self, name: str) -> Path:
@@ -110,24 +121,25 @@ def load_masked_lm(
     rng: np.random.Generator,
     place: Mapping[str, Any] | None = None,
     tell: EventListener = ignore,
-) -> MaskedLanguageModel:
-    """Load a masked language model, or train a head on these texts where it lacks one and the choice allows.
+) -> ReadyModel:
+    """Load a masked language model, or make one of an encoder by training on these texts, as the choice has it.
 
     Raises
     ------
     ModelUnavailable
         The model cannot be loaded, or lacks its head and none may be trained.
     """
+    if choice.adapt:
+        return _adapted(choice, texts, rng, place or {}, tell)
     tell(Preparing(f"loading the masked language model {choice.model}"))
     try:
-        return MaskedLanguageModel.load(
-            choice.model, max_length=choice.max_length, device=(place or {}).get("device", "auto")
-        )
+        device = (place or {}).get("device", "auto")
+        return ReadyModel(MaskedLanguageModel.load(choice.model, max_length=choice.max_length, device=device))
     except MissingHead:
         if not choice.train_head:
             raise
     tell(Preparing(f"training a masked-LM head on {min(choice.texts, len(texts)):,} texts of the pool"))
-    return MaskedLanguageModel.train_head(
+    model = MaskedLanguageModel.train_head(
         texts,
         rng,
         name=choice.model,
@@ -135,13 +147,41 @@ def load_masked_lm(
         max_length=choice.max_length,
         **place or {},
     )
+    note = "" if model.training is None else _head_note(choice, min(choice.texts, len(texts)), model.training)
+    return ReadyModel(model, note)
+
+
+def _adapted(
+    choice: MaskedLMChoice, texts: Texts, rng: np.random.Generator, place: Mapping[str, Any], tell: EventListener
+) -> ReadyModel:
+    """Adapt the encoder to the pool, or go on with it, or find it done; kept in the cache."""
+    settings = AdaptationSettings(epochs=choice.epochs, max_length=choice.max_length)
+    chosen = texts.take(np.sort(rng.permutation(len(texts))[: choice.texts]))
+    told = "\n".join(
+        (repr(choice), find_model(choice.model).fingerprint, *chosen.digests, f"{torch.get_num_threads()}")
+    )
+    key = blake2b(told.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    folder = Path(place.get("cache_dir") or default_cache_dir()).expanduser() / "adapted" / key
+    device = place.get("device", "auto")
+
+    def progress(now: AdaptationProgress) -> None:
+        tell(Preparing(f"adapting {choice.model} to {len(chosen):,} texts of the pool", now.step / now.total))
+
+    report = adapt(chosen, folder, rng, name=choice.model, settings=settings, device=device, on_progress=progress)
+    model = MaskedLanguageModel.load(str(folder), max_length=choice.max_length, device=device)
+    note = (
+        f"ALPS: {choice.model} was adapted to {len(chosen):,} texts of the pool in {report.steps:,} steps; on held-out "
+        f"texts it reaches {report.loss_after:.2f} nats per masked token, word frequencies alone "
+        f"{report.loss_unigram:.2f}."
+    )
+    return ReadyModel(model, note)
 
 
 def surprisal_source(choice: MaskedLMChoice) -> SurprisalSource:
     """Give a source that loads the model, and trains its head if need be, when it is first asked."""
 
     def measure(texts: Texts, rng: np.random.Generator) -> FloatArray:
-        return load_masked_lm(choice, texts, rng).surprisal(texts, rng)
+        return load_masked_lm(choice, texts, rng).model.surprisal(texts, rng)
 
     return measure
 

@@ -21,7 +21,9 @@ from nearmiss.experiment.messages import (
     Message,
     Order,
     Prepared,
+    Profile,
     Run,
+    Supervise,
     Workplace,
 )
 
@@ -43,12 +45,14 @@ class _Hand:
 
         import torch
 
-        from nearmiss.experiment import prepare, running
+        from nearmiss.experiment import prepare, profiling, running, supervising
 
         torch.set_num_threads(workplace.threads)
         self._fill_caches = prepare.fill_caches
         self._measure_surprisal = prepare.measure_surprisal
         self._carry_out_run = running.carry_out_run
+        self._carry_out_supervision = supervising.carry_out_supervision
+        self._carry_out_profile = profiling.carry_out_profile
 
     @cached_property
     def _bench(self) -> Bench:
@@ -67,11 +71,15 @@ class _Hand:
         match order:
             case FillCaches(keys):
                 self._fill_caches(self._bench, keys, self._tell)
-                return Prepared(self._bench.facts)
+                return Prepared(self._bench.facts, worker_bytes=self._bench.worker_bytes)
             case MeasureSurprisal(keys):
                 return Prepared(self._bench.facts, self._measure_surprisal(self._bench, keys, self._tell))
             case Run(key):
                 self._carry_out_run(self._read_bench, key, self._workplace.out, self._tell)
+            case Supervise(seed):
+                self._carry_out_supervision(self._read_bench, seed, self._workplace.out, self._tell)
+            case Profile(seed, strategies):
+                self._carry_out_profile(self._read_bench, seed, strategies, self._workplace.out, self._tell)
         return Done()
 
 

@@ -51,7 +51,7 @@ from nearmiss.text.corpus import Texts
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["MaskedLanguageModel"]
+__all__ = ["MaskedLanguageModel", "own_head"]
 
 #: Of a text's tokens, the share whose surprisal is taken.
 _FRACTION = 0.15
@@ -236,10 +236,10 @@ def _load_with_head(files: ModelFiles, device: torch.device) -> _Loaded:
         )
     model = model.eval().requires_grad_(False).to(device=device, dtype=torch.float32)
     encoder = Encoder(files.name, model.base_model, tokenizer, files.fingerprint, device)
-    return _Loaded(encoder, _own_head(model, files))
+    return _Loaded(encoder, own_head(model, files))
 
 
-def _own_head(model: PreTrainedModel, files: ModelFiles) -> nn.Module:
+def own_head(model: PreTrainedModel, files: ModelFiles) -> nn.Module:
     """Find the module that maps states to logits, to run it on a few positions only."""
     for name in ("cls", "lm_head"):  # BERT; RoBERTa, XLM-R, CamemBERT, MPNet
         head = getattr(model, name, None)

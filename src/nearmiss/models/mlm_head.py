@@ -29,6 +29,8 @@ __all__ = [
     "TiedHead",
     "TrainedHead",
     "drawn_places",
+    "log_frequencies",
+    "masked",
     "store_head",
     "stored_head",
     "tied_head",
@@ -173,19 +175,19 @@ def train_tied_head(
     if not (predicted & held_out).any() or not (predicted & ~held_out).any():
         raise InvalidInput(f"too few words in {len(chosen)} texts to train a masked-LM head; give it more texts")
 
-    found = list(states_at(encoder, _masked(encoder, tokens, predicted, rng), predicted, reading))
+    found = list(states_at(encoder, masked(encoder, tokens, predicted, rng), predicted, reading))
     places, states = np.concatenate([f.places for f in found]), torch.cat([f.states for f in found]).float()
     targets = torch.from_numpy(tokens.ids[places].astype(np.int64)).to(encoder.device)
     testing = torch.from_numpy(held_out[places]).to(encoder.device)
     train, test = _Examples(states[~testing], targets[~testing]), _Examples(states[testing], targets[testing])
 
     head = tied_head(encoder, reading)
-    log_frequencies = _log_frequencies(tokens.ids[~tokens.special & ~held_out], len(head.token_bias))
+    frequencies = log_frequencies(tokens.ids[~tokens.special & ~held_out], len(head.token_bias))
     with torch.no_grad():
-        head.token_bias.copy_(log_frequencies)
+        head.token_bias.copy_(frequencies)
     before = _loss(head, test)
     _descend(head, train, settings, torch_generator(rng))
-    unigram = -float(log_frequencies[test.targets.cpu()].double().mean())
+    unigram = -float(frequencies[test.targets.cpu()].double().mean())
     return TrainedHead(head.requires_grad_(False), HeadReport(before, _loss(head, test), unigram, len(test.targets)))
 
 
@@ -235,7 +237,7 @@ def drawn_places(tokens: Tokens, text: int, fraction: float, rng: np.random.Gene
     return np.sort(rng.choice(candidates, max(1, round(fraction * len(candidates))), replace=False))
 
 
-def _masked(encoder: Encoder, tokens: Tokens, predicted: npt.NDArray[np.bool_], rng: np.random.Generator) -> Tokens:
+def masked(encoder: Encoder, tokens: Tokens, predicted: npt.NDArray[np.bool_], rng: np.random.Generator) -> Tokens:
     """Corrupt the predicted tokens as BERT does: 80 % masked, 10 % replaced by a random word, 10 % kept."""
     draw = rng.random(len(tokens.ids))
     random_ids = rng.integers(0, len(encoder.tokenizer), len(tokens.ids))
@@ -244,7 +246,8 @@ def _masked(encoder: Encoder, tokens: Tokens, predicted: npt.NDArray[np.bool_], 
     return replace(tokens, ids=ids.astype(np.int32))
 
 
-def _log_frequencies(ids: npt.NDArray[np.int32], size: int) -> Tensor:
+def log_frequencies(ids: npt.NDArray[np.int32], size: int) -> Tensor:
+    """Give each vocabulary entry's smoothed log share of these ids, shape (size,)."""
     counts = np.bincount(ids, minlength=size) + 0.1  # a token never met is rare, not impossible
     return torch.from_numpy(np.log(counts / counts.sum())).float()
 

@@ -49,6 +49,21 @@ class Tokens:
         """Number of tokens of each text, shape (n,)."""
         return np.diff(self.offsets)
 
+    def take(self, positions: npt.NDArray[np.int64]) -> Tokens:
+        """Copy the tokens of these texts, in this order.
+
+        Examples
+        --------
+        >>> flags = np.zeros(3, np.bool_)
+        >>> tokens = Tokens(np.array([7, 8, 9], np.int32), np.zeros(3, np.int8), flags, np.array([0, 1, 3]))
+        >>> tokens.take(np.array([1, 0])).ids
+        array([8, 9, 7], dtype=int32)
+        """
+        lengths = self.lengths[positions]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        flat = np.repeat(self.offsets[positions] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return Tokens(self.ids[flat], self.segments[flat], self.special[flat], offsets)
+
 
 def tokenize(encoder: Encoder, texts: Texts, max_length: int) -> Tokens:
     """Turn texts, or pairs, into token ids, cut at ``max_length`` tokens.

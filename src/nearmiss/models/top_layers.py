@@ -240,6 +240,15 @@ class TopLayers(nn.Module):
             case Readout.MEAN:
                 return PaddedStates(self.last(batch, dropout), batch.lengths).means()
 
+    def mean_output(self, batch: PaddedStates) -> Tensor:
+        """Run every layer on every token and give the mean over a text's tokens, shape (B, d), whatever the read-out.
+
+        For the read-out ``mean`` that is what ``forward`` gives.
+        """
+        for layer in (*self.lower, self.last):
+            batch = PaddedStates(layer(batch), batch.lengths)
+        return batch.means()
+
 
 def take_top_layers(model: nn.Module, count: int, readout: Readout) -> TopLayers:
     """Copy the top layers out of an encoder; the encoder keeps its own.

@@ -20,7 +20,8 @@ from nearmiss.errors import InvalidInput, UnknownName
 from nearmiss.models.base import PENULTIMATE, Inference
 from nearmiss.models.checks import Ability, checked_labels
 from nearmiss.models.encoder import EMBEDDED, Encoder, load_encoder
-from nearmiss.models.inference import Precision, Reading, batches, token_states
+from nearmiss.models.frozen import FrozenVectors
+from nearmiss.models.inference import Pooling, Precision, Reading, batches, token_states
 from nearmiss.models.logistic import ClassWeight
 from nearmiss.models.store import ArrayStore, RaggedRows, default_cache_dir
 from nearmiss.models.top_layers import (
@@ -35,17 +36,21 @@ from nearmiss.models.top_layers import (
 from nearmiss.models.top_training import Outputs, Recipe, TunedNetwork, balanced_weights, gather, train
 from nearmiss.text.corpus import Texts
 
-__all__ = ["INPUT_CLS", "INPUT_MEAN", "TunedClassifier"]
+__all__ = ["INPUT_CLS", "INPUT_MEAN", "MEAN_EMBEDDING", "MEAN_OUTPUT", "TunedClassifier"]
 
 #: Mean of the cached states that the tuned layers read: does not adapt to the labels.
 INPUT_MEAN = "input-mean"
 #: The cached state of the first token: does not adapt to the labels.
 INPUT_CLS = "input-cls"
+#: Mean of the last tuned layer's output over all tokens, which the read-out itself need not compute.
+MEAN_OUTPUT = "mean-output"
+#: Mean of the embedding layer's output: does not adapt to the labels, for that layer is not trained.
+MEAN_EMBEDDING = "mean-embedding"
 
 _ABILITY = Ability(
     "tuned",
     frozenset({Signal.LOG_PROBS, Signal.FEATURES, Signal.MC_LOG_PROBS}),
-    (PENULTIMATE, INPUT_MEAN, INPUT_CLS),
+    (PENULTIMATE, MEAN_OUTPUT, INPUT_MEAN, INPUT_CLS, MEAN_EMBEDDING),
 )
 _SHARD = 512  # texts encoded and stored at a time: bounds the memory of prepare, and the work an interruption loses
 _TOKENS_PER_BATCH = 4096
@@ -93,8 +98,8 @@ class TunedClassifier:
     Notes
     -----
     Results are the same to the bit for the same arguments, generator state and number of threads. Representations:
-    ``penultimate`` (the read-out vector, which adapts to the labels), ``input-mean`` and ``input-cls`` (the tuned
-    layers' input, which does not).
+    ``penultimate`` (the read-out vector) and ``mean-output`` (the tuned layers on every token, then the mean) adapt to
+    the labels; ``input-mean``, ``input-cls`` (the tuned layers' input) and ``mean-embedding`` do not.
 
     Examples
     --------
@@ -147,11 +152,12 @@ class TunedClassifier:
         self._mc_samples = mc_samples
         self._directory = default_cache_dir() if cache_dir is None else Path(cache_dir).expanduser()
         self._device = device
+        self._vectors = FrozenVectors(model, self._reading, device=device, cache_dir=cache_dir)
         self._network: TunedNetwork | None = None
 
     @property
     def representations(self) -> tuple[str, ...]:
-        """``penultimate`` (the read-out vector, adapted to the labels), ``input-mean`` and ``input-cls`` (not)."""
+        """``penultimate`` and ``mean-output`` adapt to the labels, the others do not."""
         return _ABILITY.representations
 
     @property
@@ -237,9 +243,12 @@ class TunedClassifier:
                 outputs = network(batch)
                 logits[positions] = outputs.logits.cpu()
                 for name, values in features.items():
-                    values[positions] = _representation(name, outputs, batch).cpu()
+                    if name != MEAN_EMBEDDING:
+                        values[positions] = _representation(name, network, outputs, batch).cpu()
                 for sample in samples if samples is not None else ():
                     sample[positions] = network(batch, dropout).logits.log_softmax(dim=1).cpu()
+        if MEAN_EMBEDDING in features and len(rows):
+            features[MEAN_EMBEDDING] = torch.from_numpy(self._vectors.of(texts, Pooling.EMBEDDING))
         return Inference(
             logits=logits.numpy(),
             log_probs=logits.double().log_softmax(dim=1).numpy(),
@@ -284,7 +293,9 @@ class TunedClassifier:
         return self._store.rows(texts.digests)
 
 
-def _representation(name: str, outputs: Outputs, batch: PaddedStates) -> Tensor:
+def _representation(name: str, network: TunedNetwork, outputs: Outputs, batch: PaddedStates) -> Tensor:
+    if name == MEAN_OUTPUT:
+        return network.top.mean_output(batch)
     if name == INPUT_MEAN:
         return batch.means()
     if name == INPUT_CLS:

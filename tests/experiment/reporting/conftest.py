@@ -7,8 +7,17 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from nearmiss.experiment.records import ExperimentResult, RoundRecord, RoundTiming, RunResult
+from nearmiss.experiment.protocol import protocol_named
+from nearmiss.experiment.records import (
+    BatchProfile,
+    ExperimentResult,
+    FullSupervision,
+    RoundRecord,
+    RoundTiming,
+    RunResult,
+)
 from nearmiss.experiment.report import summary_table
+from nearmiss.experiment.reproduction import Reproduction
 from nearmiss.experiment.spec import ExperimentSpec, RunKey
 
 PAPER = ("random", "entropy", "margin", "bertkm", "badge", "alps", "cal", "diverse-margin", "diverse-cal")
@@ -152,3 +161,52 @@ def words_fixture():
 @pytest.fixture(name="terminal")
 def terminal_fixture():
     return _terminal
+
+
+LAPTOP = protocol_named("laptop")
+SEEDS = (0, 1, 2)
+
+
+def _experiment(dataset, functions, gains, seeds=SEEDS, ood=None, capped=True, spec=None):
+    """Curves of eight rounds, a little noise about each function's gain over the same base."""
+    spec = spec or LAPTOP.spec(dataset).replace(strategies=functions, seeds=seeds)
+    runs = []
+    for function in functions:
+        for seed in seeds:
+            rng = np.random.default_rng([len(function), seed, len(dataset)])
+            steps = 0.7 + 0.01 * seed + gains.get(function, 0.0) * (np.arange(8) > 0) + 0.01 * np.arange(8)
+            runs.append(_run(function, seed, (steps + rng.normal(0, 0.002, 8)).tolist(), 30, 60, ood=ood))
+    notes = ("pool capped at 3,000 of 60,614 texts, drawn by class",) if capped else ()
+    return ExperimentResult(spec, tuple(runs), pool_size=3000, test_size=872, notes=notes)
+
+
+def _reproduction(datasets=("sst2", "agnews"), functions=PAPER, seeds=SEEDS, gains=None, whole=True, **settings):
+    """A reproduction in which cal gains what is asked for; ``whole`` adds all that is beside the main grid."""
+    gains = gains or {}
+    experiments = {
+        name: _experiment(
+            name,
+            functions,
+            {"margin": 0.02, "cal": gains.get(name, 0.0)},
+            seeds,
+            ood={"imdb": 0.75} if name == "sst2" else None,
+            **settings,
+        )
+        for name in datasets
+    }
+    if not whole:
+        return Reproduction(LAPTOP, experiments)
+    variants = LAPTOP.ablation_spec().replace(seeds=seeds)
+    falling = {name: -0.05 for name in variants.strategies if "opposite" in name}
+    ablation = _experiment("agnews", variants.strategies, falling, seeds, spec=variants, **settings)
+    full = {name: tuple(FullSupervision(seed, 0.8, 0.8, 0.4, {"imdb": 0.77}) for seed in seeds) for name in datasets}
+    profiles = {
+        name: tuple(BatchProfile(f, seed, 0.7, 0.3, 0.35, 0.2, 2.0, 0.5) for f in functions for seed in seeds)
+        for name in datasets
+    }
+    return Reproduction(LAPTOP, experiments, ablation, full, profiles)
+
+
+@pytest.fixture(name="reproduction")
+def reproduction_fixture():
+    return _reproduction

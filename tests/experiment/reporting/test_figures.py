@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nearmiss.experiment.report import write_report
-from nearmiss.experiment.reporting import figures
+from nearmiss.experiment.reporting import figures, series
 from nearmiss.experiment.reporting.rendering import PALETTE
 from nearmiss.experiment.reporting.summary import summarize
 
@@ -38,9 +38,9 @@ def test_lines_and_text_stand_out_on_both_pages(role):
 
 
 def test_more_functions_than_colours_still_differ(grid):
-    names = ("random", *(f"strategy-{i}" for i in range(len(figures.LOOKS) + 1)))
+    names = ("random", *(f"strategy-{i}" for i in range(len(series.LOOKS) + 1)))
     summary = summarize(grid(strategies=names, n_rounds=2))
-    assert len(set(figures.LOOKS)) == 3 * len(figures.SERIES)
+    assert len(set(series.LOOKS)) == 3 * len(series.SERIES)
     assert len(figures.learning_curves(summary).axes[0].lines) == 2 * len(names)
 
 

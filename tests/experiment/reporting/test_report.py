@@ -35,7 +35,7 @@ def test_the_page_holds_every_number(tmp_path, grid, parsed, words):
     assert " ".join(result.spec.to_toml().split()) in page
     assert "numpy " + np.__version__ in page
     assert parser.tags.count("h1") == 1
-    assert parser.tags.count("caption") == parser.tags.count("table") == 5
+    assert parser.tags.count("caption") == parser.tags.count("table") == 6
     assert "capped" not in page
 
 

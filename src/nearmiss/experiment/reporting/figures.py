@@ -7,14 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nearmiss.experiment.reporting import formats
-from nearmiss.experiment.reporting.rendering import FONT_SIZE, PALETTE, settings
-from nearmiss.experiment.reporting.summary import REFERENCE, FunctionSummary, Summary
+from nearmiss.experiment.reporting.rendering import FONT_SIZE, settings
+from nearmiss.experiment.reporting.series import (
+    Place,
+    Series,
+    draw,
+    dress,
+    ink,
+    legend,
+    looks_of,
+    shortened,
+    thin_ticks,
+)
+from nearmiss.experiment.reporting.summary import REFERENCE, Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,25 +32,6 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 __all__ = ["NARROW", "WIDE", "Layout", "function_panels", "learning_curves"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """A colour by its role, a marker (none if empty), and lengths on and off in line widths (solid if empty)."""
-
-    role: str
-    marker: str
-    dashes: tuple[float, ...]
-
-
-REFERENCE_LOOK = _Look("series-reference", "", (4.0, 2.0))
-SERIES = tuple(role for role in PALETTE if role.startswith("series-") and role != REFERENCE_LOOK.role)
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
-#: The order in which functions take their looks: every colour with a solid line, then dashed, then dotted.
-LOOKS = tuple(
-    _Look(role, marker, dashes)
-    for dashes, (role, marker) in product(((), (5.0, 1.5), (1.2, 1.2)), zip(SERIES, MARKERS, strict=True))
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,31 +58,6 @@ WIDE = Layout(width=9.2, height=5.0, names_at_line_ends=True, panels=4)
 NARROW = Layout(width=4.2, height=4.1, names_at_line_ends=False, panels=2)
 
 
-@dataclass(frozen=True, slots=True)
-class _Series:
-    """One function and how it is drawn."""
-
-    function: FunctionSummary
-    look: _Look
-
-    @property
-    def color(self) -> str:
-        return _ink(self.look.role)
-
-    @property
-    def is_reference(self) -> bool:
-        return self.look is REFERENCE_LOOK
-
-    @property
-    def label(self) -> str:
-        return _shortened(formats.printable(self.function.strategy), 32)
-
-    @property
-    def end(self) -> float:
-        """Mean accuracy of the last round, in %."""
-        return 100 * float(self.function.accuracy.means()[-1])
-
-
 def learning_curves(summary: Summary, layout: Layout = WIDE) -> Figure:
     """Draw mean accuracy by number of labels, one line per function, with ±1 standard deviation over seeds as a band.
 
@@ -102,11 +68,11 @@ def learning_curves(summary: Summary, layout: Layout = WIDE) -> Figure:
     with settings():
         figure = Figure(figsize=(layout.width, layout.height))
         axes = figure.add_subplot()
-        series = _all_series(summary)
-        lines = [_draw(axes, one, band=0.08) for one in series]
-        _dress(axes, summary)
-        spread = ", mean ± 1 SD over seeds" if len(summary.seeds) > 1 else ", one seed"
-        axes.set_title(f"Test accuracy{spread}", loc="left", fontsize=FONT_SIZE, color=_ink("figure-quiet"), pad=10)
+        series = tuple(_all_series(summary).values())
+        lines = [draw(axes, one, band=0.08) for one in series]
+        dress(axes, summary.budgets)
+        heading = _heading(summary, layout)
+        axes.set_title(heading, loc="left", fontsize=FONT_SIZE, color=ink("figure-quiet"), pad=10)
         axes.set_xlabel("labels")
         if layout.names_at_line_ends:
             room = 0.09 + 0.0093 * max(len(one.label) for one in series)
@@ -116,7 +82,7 @@ def learning_curves(summary: Summary, layout: Layout = WIDE) -> Figure:
             rows = -(-len(series) // 2)
             figure.set_figheight(layout.height + 0.22 * rows)
             below = (0.62 + 0.22 * rows) / figure.get_figheight()
-            figure.subplots_adjust(left=0.12, right=0.975, top=0.925, bottom=below)
+            figure.subplots_adjust(left=0.12, right=0.975, top=0.925 - 0.04 * heading.count("\n"), bottom=below)
             _legend_below(figure, series, lines)
     return figure
 
@@ -126,7 +92,7 @@ def function_panels(summary: Summary, layout: Layout = WIDE) -> Figure:
     from matplotlib.figure import Figure
 
     with settings():
-        series = {one.function.strategy: one for one in _all_series(summary)}
+        series = _all_series(summary)
         reference = series.pop(REFERENCE, None)
         shown = [series[function.strategy] for function in summary.ranked if function.strategy in series]
         rows = -(-len(shown) // layout.panels)
@@ -134,12 +100,12 @@ def function_panels(summary: Summary, layout: Layout = WIDE) -> Figure:
         grid = figure.subplots(rows, layout.panels, sharex=True, sharey=True, squeeze=False).ravel()
         for position, (axes, one) in enumerate(zip(grid, shown, strict=False)):
             if reference is not None:
-                _draw(axes, reference, band=0.12).set(zorder=1.5, linewidth=1.8)
-            _draw(axes, one, band=0.2)
-            _dress(axes, summary)
-            _thin_ticks(axes, summary)
+                draw(axes, reference, band=0.12).set(zorder=1.5, linewidth=1.8)
+            draw(axes, one, band=0.2)
+            dress(axes, summary.budgets)
+            thin_ticks(axes, summary.budgets)
             axes.tick_params(labelbottom=position + layout.panels >= len(shown))
-            name = _shortened(one.label, round(18.5 * layout.width / layout.panels / 2))
+            name = shortened(one.label, round(18.5 * layout.width / layout.panels / 2))
             title = axes.set_title(name, loc="left", fontsize=FONT_SIZE, pad=5, parse_math=False)
             title.set_fontweight("bold")
         for axes in grid[len(shown) :]:
@@ -152,71 +118,24 @@ def function_panels(summary: Summary, layout: Layout = WIDE) -> Figure:
     return figure
 
 
-def _all_series(summary: Summary) -> tuple[_Series, ...]:
-    others = [function for function in summary.functions if function.strategy != REFERENCE]
-    looks = {function.strategy: LOOKS[i % len(LOOKS)] for i, function in enumerate(others)}
-    return tuple(_Series(function, looks.get(function.strategy, REFERENCE_LOOK)) for function in summary.functions)
+def _heading(summary: Summary, layout: Layout) -> str:
+    """Say what is drawn; in a narrow figure the cap on the pool has a line of its own."""
+    spread = ", mean ± 1 SD over seeds" if len(summary.seeds) > 1 else ", one seed"
+    cap = summary.cap if layout.names_at_line_ends else summary.cap.replace(", ", ",\n", 1)
+    return f"Test accuracy{spread}{cap}"
 
 
-def _ink(role: str) -> str:
-    return PALETTE[role].light
+def _all_series(summary: Summary) -> dict[str, Series]:
+    looks = looks_of(function.strategy for function in summary.functions)
+    return {
+        function.strategy: Series(
+            shortened(formats.printable(function.strategy), 32), function.accuracy, looks[function.strategy]
+        )
+        for function in summary.functions
+    }
 
 
-def _draw(axes: Axes, series: _Series, band: float) -> Line2D:
-    curves = series.function.accuracy
-    means, deviations = 100 * curves.means(), curves.deviations()
-    if deviations is not None:
-        low, high = means - 100 * deviations, means + 100 * deviations
-        axes.fill_between(curves.n_labeled, low, high, color=series.color, alpha=band, linewidth=0, zorder=1)
-    (line,) = axes.plot(
-        curves.n_labeled,
-        means,
-        color=series.color,
-        marker=series.look.marker or ("o" if len(means) == 1 else None),
-        markersize=4.5,
-        markeredgewidth=0,
-        linestyle=(0, series.look.dashes) if series.look.dashes else "solid",
-        linewidth=2.6 if series.is_reference else 1.6,
-        zorder=3 if series.is_reference else 2,
-    )
-    return line
-
-
-def _dress(axes: Axes, summary: Summary) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(_ink("figure-axis"))
-    axes.grid(axis="y", color=_ink("figure-grid"), linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0, colors=_ink("figure-text"))
-    if len(summary.budgets) <= 8:
-        axes.set_xticks(summary.budgets)
-    else:
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: formats.count(round(value))))
-    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
-    first, last = summary.budgets[0], summary.budgets[-1]
-    margin = 0.02 * (last - first) or 1.0
-    axes.set_xlim(first - margin, last + margin)
-
-
-def _thin_ticks(axes: Axes, summary: Summary) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.set_xticks(sorted({summary.budgets[0], summary.budgets[-1]}))
-    ends = axes.get_xticklabels()
-    if len(ends) > 1:
-        # Kept inside their panel, where the neighbour's first label begins.
-        ends[0].set_horizontalalignment("left")
-        ends[-1].set_horizontalalignment("right")
-    axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
-    axes.tick_params(labelsize="small", colors=_ink("figure-quiet"))
-
-
-def _name_line_ends(axes: Axes, series: Sequence[_Series], layout: Layout) -> None:
+def _name_line_ends(axes: Axes, series: Sequence[Series], layout: Layout) -> None:
     """Write names and last values right of the axes, in the order of the line ends, pushed apart where they touch."""
     low, high = axes.get_ylim()
     line_height = 1.45 * FONT_SIZE / 72 / (layout.height * axes.get_position().height)
@@ -225,7 +144,7 @@ def _name_line_ends(axes: Axes, series: Sequence[_Series], layout: Layout) -> No
         line = {"arrowstyle": "-", "color": one.color, "linewidth": 0.8, "alpha": 0.6, "shrinkA": 0, "shrinkB": 3}
         axes.annotate(
             "",
-            xy=(float(one.function.accuracy.n_labeled[-1]), one.end),
+            xy=(float(one.curves.n_labeled[-1]), one.end),
             xytext=(1.03, height),
             textcoords="axes fraction",
             annotation_clip=False,
@@ -269,28 +188,8 @@ def _spread(heights: Sequence[float], gap: float) -> tuple[float, ...]:
     return tuple(placed[i] for i in range(len(heights)))
 
 
-def _legend_below(figure: Figure, series: Sequence[_Series], lines: Sequence[Line2D]) -> None:
+def _legend_below(figure: Figure, series: Sequence[Series], lines: Sequence[Line2D]) -> None:
     """List the functions in two columns, best last value first, read column by column."""
     order = sorted(range(len(series)), key=lambda i: -series[i].end)
-    # Placeholders first: a legend drops names that begin with an underscore and reads $ as mathematics.
-    legend = figure.legend(
-        [lines[i] for i in order],
-        [str(i) for i in order],
-        loc="lower left",
-        bbox_to_anchor=(0.02, 0.0),
-        ncols=2,
-        frameon=False,
-        handlelength=2.4,
-        columnspacing=1.2,
-        labelspacing=0.4,
-        borderaxespad=0,
-        fontsize="small",
-    )
-    for text, i in zip(legend.get_texts(), order, strict=True):
-        text.set_parse_math(False)
-        text.set_text(f"{_shortened(series[i].label, 22)} {series[i].end:.1f}")
-
-
-def _shortened(name: str, length: int) -> str:
-    half = (length - 1) // 2
-    return name if len(name) <= length else f"{name[: length - 1 - half]}…{name[-half:]}"
+    entries = [(f"{shortened(series[i].label, 22)} {series[i].end:.1f}", lines[i]) for i in order]
+    legend(figure, entries, Place("lower left", (0.02, 0.0), columns=2))

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from nearmiss.analysis.curves import Estimate
 from nearmiss.analysis.significance import Interval
+from nearmiss.analysis.thresholds import LabelReduction, LabelsToReach
 
 __all__ = [
     "ABSENT",
     "count",
     "decimals",
     "interval",
+    "labels",
     "listing",
     "mebibytes",
     "p_value",
     "percent",
     "points",
     "printable",
+    "record",
+    "reduction",
     "seconds",
 ]
 
@@ -120,6 +125,60 @@ def seconds(duration: float | None) -> str:
     if duration < 1:
         return f"{duration:.3f}"
     return f"{duration:.2f}" if duration < 10 else f"{duration:.1f}" if duration < 100 else f"{duration:,.0f}"
+
+
+def record(wins: int, ties: int, losses: int) -> str:
+    """Write a record of wins, ties and losses.
+
+    Examples
+    --------
+    >>> record(3, 0, 2)
+    '3–0–2'
+    """
+    return f"{wins}–{ties}–{losses}"
+
+
+def labels(needed: LabelsToReach | None) -> str:
+    """Write the labels needed to reach a target, with their interval; above the budget, with how many seeds got there.
+
+    Examples
+    --------
+    >>> half = LabelsToReach(0.9, 0.8, (0, 1), (120.0, None), 450, None, None)
+    >>> whole = LabelsToReach(0.9, 0.8, (0, 1), (120.0, 140.0), 450, 130.0, Interval(120.0, math.inf))
+    >>> labels(whole), labels(half)
+    ('130 (120 to > 450)', '> 450 (1 of 2)')
+    """
+    if needed is None:
+        return ABSENT
+    budget = f"> {count(needed.budget)}"
+    if needed.median is None:
+        return f"{budget} ({needed.n_reached} of {len(needed.seeds)})"
+
+    def end(value: float) -> str:
+        return count(round(value)) if math.isfinite(value) else budget
+
+    ends = needed.interval
+    return end(needed.median) if ends is None else f"{end(needed.median)} ({end(ends.low)} to {end(ends.high)})"
+
+
+def reduction(saved: LabelReduction | None) -> str:
+    """Write a share of labels saved in per cent, with its interval; ≥ where the reference did not get there.
+
+    Examples
+    --------
+    >>> needed = LabelsToReach(0.9, 0.8, (0, 1), (120.0, 140.0), 450, 130.0, None)
+    >>> reduction(LabelReduction(needed, needed, 0.25, False, Interval(-0.1, 0.5))), reduction(None)
+    ('25 % (−10 to 50)', '–')
+    """
+    if saved is None or saved.reduction is None:
+        return ABSENT
+
+    def end(share: float) -> str:
+        return f"{100 * share:.0f}".replace("-0", "0").replace("-", MINUS) if math.isfinite(share) else f"{MINUS}∞"
+
+    bound = "≥ " if saved.at_least else ""
+    ends = saved.interval
+    return f"{bound}{end(saved.reduction)} %{'' if ends is None else f' ({end(ends.low)} to {end(ends.high)})'}"
 
 
 def mebibytes(size: int) -> str:

@@ -13,6 +13,7 @@ from nearmiss.analysis.significance import PairedDifference, Verdict
 from nearmiss.experiment.machine import usable_cores
 from nearmiss.experiment.records import ExperimentResult
 from nearmiss.experiment.reporting import formats
+from nearmiss.experiment.reporting.evidence import labels_table, wins_table
 from nearmiss.experiment.reporting.rendering import PALETTE, Ink
 from nearmiss.experiment.reporting.summary import REFERENCE, Summary
 from nearmiss.experiment.reporting.tables import (
@@ -28,7 +29,18 @@ from nearmiss.experiment.reporting.verdicts import FunctionVerdict, Verdicts, ju
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-__all__ = ["Bar", "Differences", "Drawings", "Fact", "Files", "ReportPage", "VerdictGroup", "describe", "report_page"]
+__all__ = [
+    "Bar",
+    "Differences",
+    "Drawings",
+    "Fact",
+    "Files",
+    "ReportPage",
+    "VerdictGroup",
+    "describe",
+    "page_title",
+    "report_page",
+]
 
 TONES = {Verdict.BETTER: "better", Verdict.WORSE: "worse"}
 HEADINGS = {
@@ -149,7 +161,7 @@ def report_page(result: ExperimentResult, summary: Summary, drawings: Drawings, 
     """Gather everything the template prints."""
     verdicts = judge(summary)
     return ReportPage(
-        title=_title(result, summary),
+        title=page_title(result, summary),
         facts=_facts(result, summary),
         reference=REFERENCE,
         verdicts=verdicts,
@@ -161,7 +173,14 @@ def report_page(result: ExperimentResult, summary: Summary, drawings: Drawings, 
         panels_caption=_panels_caption(summary),
         tables=tuple(
             table
-            for table in (accuracy_table(summary), last_table(summary), quality_table(summary), cost_table(summary))
+            for table in (
+                accuracy_table(summary),
+                labels_table(summary),
+                last_table(summary),
+                wins_table(summary),
+                quality_table(summary),
+                cost_table(summary),
+            )
             if table is not None
         ),
         memory=f"Peak memory of a process: {formats.mebibytes(summary.peak_memory_bytes)}. A process works on several"
@@ -186,13 +205,12 @@ def describe(summary: Summary) -> str:
     )
 
 
-def _title(result: ExperimentResult, summary: Summary) -> str:
+def page_title(result: ExperimentResult, summary: Summary) -> str:
+    """Say what was run on what, and whether the pool was capped."""
     functions, seeds = len(summary.functions), len(summary.seeds)
-    capped = any("pool capped" in note for note in result.notes)
     return (
         f"Active learning on {result.spec.dataset}:"
-        f" {functions} function{'s' if functions > 1 else ''}, {seeds} seed{'s' if seeds > 1 else ''}"
-        f"{f', pool capped at {formats.count(result.pool_size)} texts' if capped else ''}"
+        f" {functions} function{'s' if functions > 1 else ''}, {seeds} seed{'s' if seeds > 1 else ''}{summary.cap}"
     )
 
 

@@ -9,16 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nearmiss.analysis.curves import Estimate, LearningCurves, PairedCurves, align, estimate, pair
-from nearmiss.analysis.significance import Comparison, PairedSample, compare
+from nearmiss.analysis.curves import Estimate, LearningCurves, align, estimate
+from nearmiss.analysis.significance import Comparison
 from nearmiss.errors import InvalidInput
-from nearmiss.experiment.records import ExperimentResult, RoundRecord, RoundTiming, RunResult
-from nearmiss.experiment.reporting.formats import listing
+from nearmiss.experiment.records import ExperimentResult, FullSupervision, RoundRecord, RoundTiming, RunResult
+from nearmiss.experiment.reporting.comparing import compared, paired_with
+from nearmiss.experiment.reporting.formats import count, listing
+from nearmiss.experiment.spec import REFERENCE
 
-__all__ = ["REFERENCE", "Cost", "FunctionSummary", "Summary", "summarize"]
-
-#: What every other function is held against.
-REFERENCE = "random"
+__all__ = ["REFERENCE", "Cost", "FunctionSummary", "Summary", "capped_pool", "summarize"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +89,25 @@ class Summary:
     budgets
         Every label count at which some function was scored, increasing.
     remarks
-        Sentences on what is missing: functions without a finished run, seeds that cannot be paired.
+        Sentences on what is missing (functions without a finished run, seeds that cannot be paired), and on trainings
+        that collapsed.
     peak_memory_bytes
         Largest peak of any process that worked on the runs.
+    full_accuracy
+        Test accuracy of models trained on the whole pool, over seeds; None where there is none.
+    validation_size
+        Labels spent on validation, which ``budgets`` leave out.
+    pool_cap
+        The size the pool was capped at; None where all of it was used.
     """
 
     functions: tuple[FunctionSummary, ...]
     budgets: tuple[int, ...]
     remarks: tuple[str, ...]
     peak_memory_bytes: int
+    full_accuracy: Estimate | None = None
+    validation_size: int = 0
+    pool_cap: int | None = None
 
     @property
     def has_reference(self) -> bool:
@@ -115,9 +124,37 @@ class Summary:
         """Every seed that occurs, in increasing order."""
         return tuple(sorted({seed for function in self.functions for seed in function.accuracy.seeds}))
 
+    @property
+    def cap(self) -> str:
+        """How titles name the cap on the pool, to go on from; empty where there is none."""
+        return "" if self.pool_cap is None else f", pool capped at {count(self.pool_cap)} texts"
 
-def summarize(result: ExperimentResult) -> Summary:
+    @property
+    def price(self) -> str:
+        """How many labels the last round has really cost, validation labels included, in a sentence."""
+        trained = count(self.budgets[-1])
+        if not self.validation_size:
+            return f"The last round has cost {trained} labels in all; no labels are spent on validation."
+        return (
+            f"The last round has cost {count(self.budgets[-1] + self.validation_size)} labels in all: {trained} for"
+            f" training and {count(self.validation_size)} for validation, which the label counts here leave out."
+        )
+
+
+def capped_pool(result: ExperimentResult) -> int | None:
+    """Give the size a pool was capped at; None where the whole pool was used."""
+    return result.pool_size if any(note.startswith("pool capped") for note in result.notes) else None
+
+
+def summarize(result: ExperimentResult, full: Sequence[FullSupervision] = ()) -> Summary:
     """Compute everything a report shows.
+
+    Parameters
+    ----------
+    result
+        The finished runs.
+    full
+        Models trained on the whole pool, where that was done.
 
     Raises
     ------
@@ -131,9 +168,9 @@ def summarize(result: ExperimentResult) -> Summary:
     if not grouped:
         raise InvalidInput("no finished run to report on; start the experiment again and let at least one run end")
     accuracy = {name: _accuracy(runs) for name, runs in grouped.items()}
-    pairs = _paired(accuracy)
-    areas = _compared(pairs, LearningCurves.areas)
-    lasts = _compared(pairs, lambda curves: curves.at(int(curves.n_labeled[-1])))
+    pairs = paired_with(REFERENCE, accuracy)
+    areas = compared(pairs)
+    lasts = compared(pairs, lambda curves: curves.at(int(curves.n_labeled[-1])))
     functions = tuple(
         FunctionSummary(
             strategy=name,
@@ -153,10 +190,13 @@ def summarize(result: ExperimentResult) -> Summary:
     return Summary(
         functions=functions,
         budgets=tuple(sorted({int(n) for curves in accuracy.values() for n in curves.n_labeled})),
-        remarks=_remarks(result, grouped, accuracy),
+        remarks=(*_remarks(result, grouped, accuracy), *_retries(grouped)),
         peak_memory_bytes=max(
             (timing.peak_memory_bytes for runs in grouped.values() for run in runs for timing in run.timings), default=0
         ),
+        full_accuracy=estimate([one.accuracy for one in full]) if full else None,
+        validation_size=result.validation_size,
+        pool_cap=capped_pool(result),
     )
 
 
@@ -171,24 +211,6 @@ def _accuracy(runs: Sequence[RunResult]) -> LearningCurves:
             for run in runs
         ]
     )
-
-
-def _paired(accuracy: Mapping[str, LearningCurves]) -> dict[str, PairedCurves]:
-    reference = accuracy.get(REFERENCE)
-    if reference is None:
-        return {}
-    pairs = {name: pair(curves, reference) for name, curves in accuracy.items() if name != REFERENCE}
-    return {name: paired for name, paired in pairs.items() if paired is not None}
-
-
-def _compared(
-    pairs: Mapping[str, PairedCurves], measure: Callable[[LearningCurves], np.ndarray]
-) -> dict[str, Comparison]:
-    samples = [
-        PairedSample(name, paired.curves.seeds, measure(paired.curves), measure(paired.reference))
-        for name, paired in pairs.items()
-    ]
-    return {comparison.name: comparison for comparison in compare(samples)}
 
 
 def _at_end(runs: Sequence[RunResult], metric: Callable[[RoundRecord], float]) -> Estimate | None:
@@ -233,6 +255,30 @@ def _remarks(
         if any(len(run.rounds) > len(curves.n_labeled) for run in grouped[name]):
             remarks.append(f"Seeds of {name} were scored at different label counts; only shared ones are shown.")
     return tuple(remarks)
+
+
+def _retries(grouped: Mapping[str, Sequence[RunResult]]) -> tuple[str, ...]:
+    """Say in how many rounds the model gave one class to every text, and whether training again mended it."""
+    records = {name: [record for run in runs for record in run.rounds] for name, runs in grouped.items()}
+    total = count(sum(map(len, records.values())))
+    retried = {name: sum(record.attempts > 1 for record in known) for name, known in records.items()}
+    stuck = {name: sum(record.collapsed for record in known) for name, known in records.items()}
+    sentences = []
+    if n := sum(retried.values()):
+        sentences.append(
+            f"In {count(n)} of {total} rounds the model gave one class to every text and was trained again"
+            f" ({_by_function(retried)}); the last training counts."
+        )
+    if n := sum(stuck.values()):
+        sentences.append(
+            f"In {count(n)} of {total} rounds the model that counts gave one class to every text"
+            f" ({_by_function(stuck)}); those rounds stand as they are."
+        )
+    return tuple(sentences)
+
+
+def _by_function(counts: Mapping[str, int]) -> str:
+    return listing([f"{name} {count(n)}" for name, n in counts.items() if n])
 
 
 def _seeds(seeds: Sequence[int]) -> str:

@@ -50,12 +50,15 @@ class TextTable:
         Column heads.
     rows
         One row per function, as many cells as columns.
+    words
+        Heads of further columns that hold words and are set left as the first is.
     """
 
     name: str
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    words: tuple[str, ...] = ()
 
 
 def accuracy_table(summary: Summary) -> TextTable:
@@ -63,7 +66,7 @@ def accuracy_table(summary: Summary) -> TextTable:
     return TextTable(
         "accuracy",
         "Test accuracy in % by number of labels, and the area under the learning curve (AULC: mean accuracy over the"
-        f" range of labels); {_over_seeds(summary)}. Higher is better; sorted by AULC.",
+        f" range of labels); {_over_seeds(summary)}. Higher is better; sorted by AULC. {summary.price}",
         ("Function", *(formats.count(budget) for budget in summary.budgets), "AULC"),
         tuple(
             (
@@ -178,7 +181,8 @@ def markdown(table: TextTable) -> str:
     | cal\|k | 1.2 |
     <BLANKLINE>
     """
-    lines = [table.columns, (":---", *("---:",) * (len(table.columns) - 1)), *table.rows]
+    sides = (":---", *(":---" if column in table.words else "---:" for column in table.columns[1:]))
+    lines = [table.columns, sides, *table.rows]
     body = "\n".join("| " + " | ".join(_markdown_cell(cell) for cell in line) + " |" for line in lines)
     return f"{table.caption}\n\n{body}\n"
 
@@ -240,7 +244,7 @@ def summary_table(result: ExperimentResult, width: int = 80) -> Table:
     name_width = max(MIN_NAME_WIDTH, min(longest, MAX_NAME_WIDTH, room(columns, min(2, len(summary.budgets)))))
     budgets = _spaced(summary.budgets, (room(columns, 0) - name_width) // (budget_width + 2))
     table = Table(
-        title=Text(f"Test accuracy (%) on {result.spec.dataset}, by number of labels"),
+        title=Text(f"Test accuracy (%) on {result.spec.dataset}, by number of labels{summary.cap}"),
         title_justify="left",
         caption=Text(
             f"AULC: mean accuracy over the range of labels, {_over_seeds(summary)}. To {REFERENCE}: difference in AULC"
