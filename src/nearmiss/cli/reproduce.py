@@ -110,7 +110,7 @@ class _Displays:
     def opened(self, stage: Stage, console: Console) -> Iterator[EventListener]:
         from nearmiss.cli.progress import ExperimentDisplay
 
-        with ExperimentDisplay(stage.n_jobs, console, about=stage.dataset, jobs=stage.jobs) as display:
+        with ExperimentDisplay(stage.n_jobs, console, about=stage.folder, jobs=stage.jobs) as display:
             yield display
         self.failed += display.failed
 

@@ -18,7 +18,7 @@ from nearmiss.experiment.journal import read_finished, run_directory, write_atom
 from nearmiss.experiment.messages import Job, Profile
 from nearmiss.experiment.records import BatchProfile
 from nearmiss.experiment.spec import ExperimentSpec, RunKey
-from nearmiss.experiment.supervision import run_supervision
+from nearmiss.experiment.supervision import read_supervision, run_supervision
 
 __all__ = [
     "profile_batches",
@@ -67,10 +67,12 @@ def profile_batches(
             site.tell(TaskFinished(profile_title(seed), f"{len(strategies)} runs", reused=True))
     if jobs:
         seeds = tuple(job.seed for job in jobs if isinstance(job, Profile))
-        full = run_supervision(
-            spec.replace(seeds=seeds), out, workers=workers, memory=memory, on_event=on_event, data_dir=data_dir
-        )
-        trained = {each.seed for each in full}
+        trained = {each.seed for each in read_supervision(spec, site.out)}
+        if missing := tuple(seed for seed in seeds if seed not in trained):
+            full = run_supervision(
+                spec.replace(seeds=missing), out, workers=workers, memory=memory, on_event=on_event, data_dir=data_dir
+            )
+            trained |= {each.seed for each in full}
         jobs = {job: path for job, path in jobs.items() if isinstance(job, Profile) and job.seed in trained}
     if jobs:
         _carry_out(site, jobs)

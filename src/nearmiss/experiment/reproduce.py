@@ -82,6 +82,11 @@ class Stage:
     spec: ExperimentSpec
 
     @property
+    def folder(self) -> str:
+        """What the dataset's folder is called, and its lines on a display begin with."""
+        return dataset_directory(Path(), self.dataset).name
+
+    @property
     def jobs(self) -> str:
         """What its parts are called, in the plural."""
         return _JOBS[self.kind]
