@@ -178,7 +178,7 @@ def test_reduction_by_hand():
 def test_nobody_saves_labels_on_themselves(given_curves, target, crossing):
     result = reduce(given_curves, given_curves, target, crossing=crossing)
     if result.labels.n_reached == len(given_curves.seeds):
-        assert result.reduction == 0
+        assert result.reduction == (None if result.labels.is_upper_bound else 0)
         assert result.interval in (None, Interval(0.0, 0.0))
 
 
@@ -200,7 +200,7 @@ def test_reductions_are_bounded_and_hold_no_nan(pair_of_curves, target):
     ours, theirs = pair_of_curves
     result = reduce(ours, theirs, target)
     if result.reduction is None:
-        assert result.labels.median is None
+        assert result.labels.median is None or (result.labels.is_upper_bound and result.reference.is_upper_bound)
         assert (result.interval, result.at_least) == (None, False)
         return
     assert result.reduction < 1
@@ -251,3 +251,10 @@ def test_a_round_without_labels_saves_nothing():
 def test_no_resamples_are_refused():
     with pytest.raises(InvalidInput, match="at least 1 resample, got 0"):
         labels_to_reach(curves([0.5, 0.6, 0.7]), 0.6, 0.9, np.random.default_rng(0), n_resamples=0)
+
+
+def test_where_both_were_there_at_the_start_nothing_can_be_told():
+    early = curves([[0.8, 0.8, 0.9]] * 3)
+    result = reduce(early, early, 0.7)
+    assert (result.labels.median, result.labels.is_upper_bound) == (100.0, True)
+    assert (result.reduction, result.interval) == (None, None)

@@ -71,3 +71,9 @@ def test_a_length_given_by_hand_holds_everywhere():
 def test_an_unknown_protocol_is_refused():
     with pytest.raises(UnknownName, match="did you mean 'laptop'"):
         protocol_named("labtop")
+
+
+def test_a_model_given_as_an_option_stands_behind_alps_too():
+    flag = protocol_named("laptop").changed(Changes(model="bert-tiny"))
+    assert protocol_named("laptop").changed(Changes(options={"model": "bert-tiny"})) == flag
+    assert flag.masked_lm.model == "bert-tiny"

@@ -144,7 +144,7 @@ def test_run_id_follows_results_and_nothing_else():
     changes = [
         {"dataset": "sst2"}, {"strategies": ("cal:k=5",)}, {"seeds": (0,)}, {"initial": 5}, {"batch": 7},
         {"budget": "16%"}, {"initial_method": "random"}, {"text_column": "t"}, {"pair_column": "p"},
-        {"label_column": "l"}, {"max_pool": 100}, {"max_test": 100}, {"threads": 2},
+        {"label_column": "l"}, {"max_pool": 100}, {"max_test": 100}, {"threads": 2}, {"validation": 9},
         {"classifier": "tfidf"}, {"masked_lm": MaskedLMChoice(epochs=9)},
     ]  # fmt: skip
     assert {next(iter(c)) for c in changes} == {f.name for f in dataclasses.fields(spec)} - {"name"}

@@ -81,15 +81,18 @@ def test_with_a_validation_set_the_best_weights_are_kept(tiny_bert):
     assert without.validation_loss is None
 
 
-def test_it_is_evaluated_so_many_times_an_epoch(tiny_bert, monkeypatch):
+@pytest.mark.parametrize(("batch_size", "min_steps", "looks"), [(1, 0, 6), (1, 30, 6), (2, 0, 6), (4, 0, 4), (4, 7, 6)])
+def test_it_is_evaluated_so_many_times_an_epoch(tiny_bert, monkeypatch, batch_size, min_steps, looks):
+    """However many steps an epoch has; and after every step where there are fewer."""
     looked = []
     import nearmiss.models.finetune as module
 
     real = module.read
     monkeypatch.setattr(module, "read", lambda *a, **k: looked.append(1) or real(*a, **k))
     _, train = start(tiny_bert)
-    trained(tiny_bert, FinetuneRecipe(epochs=2, batch_size=1, evaluations_per_epoch=3), validation=train)
-    assert len(looked) == 6
+    recipe = FinetuneRecipe(epochs=2, batch_size=batch_size, min_steps=min_steps, evaluations_per_epoch=3)
+    trained(tiny_bert, recipe, validation=train)
+    assert len(looked) == looks
 
 
 def test_stops_when_the_training_loss_is_low_enough(tiny_bert):

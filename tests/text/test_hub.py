@@ -86,7 +86,7 @@ def test_the_division_hangs_on_the_seed_alone(glue):
 def test_an_undersampled_pool(glue):
     splits = assemble(locate_on_hub(qqp_at(glue, pool=20)), max_pool=None, max_test=None, seed=0)
     assert len(splits.pool) == 20
-    assert "pool capped at 20 of 50 texts, drawn by class" in splits.notes
+    assert "training split capped at 20 of 50 texts, drawn by class" in splits.notes
 
 
 def test_a_copy_without_the_split(glue):

@@ -71,6 +71,8 @@ class LabelsToReach:
     interval
         95 % bootstrap percentile interval of the median. Its high end is infinite where it lies beyond the budget.
         None for a single seed, or when there is no median.
+    start
+        Labels at the first scored round, before which nothing is known.
     """
 
     share: float
@@ -80,6 +82,12 @@ class LabelsToReach:
     budget: int
     median: float | None
     interval: Interval | None
+    start: int = 0
+
+    @property
+    def is_upper_bound(self) -> bool:
+        """Whether the median is the first scored round: fewer labels might have done as well."""
+        return self.median is not None and self.median <= self.start
 
     @property
     def n_reached(self) -> int:
@@ -99,7 +107,7 @@ class LabelReduction:
         The reference's labels on the same.
     reduction
         1 − median labels / median labels of the reference: 0.3 is 30 % fewer, negative is more. None when the function
-        has no median.
+        has no median, or both reach the target at the first scored round.
     at_least
         Whether ``reduction`` is a lower bound, because the reference has no median: it is then taken to have needed
         the whole budget, and needed more.
@@ -248,7 +256,7 @@ def label_reduction(
     """Find how many fewer labels a function needs than the reference; None when they share no seed or label count.
 
     Parameters are those of `labels_to_reach`; ``reference`` is as a rule random. Where both reach the target at the
-    first scored round the reduction is 0: nothing was scored before.
+    first scored round there is no reduction to tell: nothing was scored before.
 
     Raises
     ------
@@ -277,7 +285,7 @@ def label_reduction(
     ours, theirs = _medians(both[0][drawn]), _medians(both[1][drawn])
     labels = _summary(paired.curves, share, target, both[0], ours)
     compared = _summary(paired.reference, share, target, both[1], theirs)
-    if labels.median is None:
+    if labels.median is None or (labels.is_upper_bound and compared.is_upper_bound):
         return LabelReduction(labels, compared, None, False, None)
     budget = float(labels.budget)
     interval = None
@@ -320,6 +328,7 @@ def _summary(
         seeds=curves.seeds,
         per_seed=tuple(n if math.isfinite(n) else None for n in labels.tolist()),
         budget=int(curves.n_labeled[-1]),
+        start=int(curves.n_labeled[0]),
         median=median if reached else None,
         interval=_percentiles(medians) if reached and len(labels) > 1 else None,
     )

@@ -33,7 +33,7 @@ def reproduce(
     ] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Only this seed. Repeatable [default: all].")] = None,
     max_pool: Annotated[int | None, typer.Option(help="Use at most this many pool texts; titles say so.")] = None,
-    max_test: Annotated[int | None, typer.Option(help="Use at most this many test texts; titles say so.")] = None,
+    max_test: Annotated[int | None, typer.Option(help="Use at most this many test texts; the notes say so.")] = None,
     model: Annotated[str | None, typer.Option(help="Another pretrained model, by name or folder.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda [default: chosen by itself].")] = None,
     classifier_option: Annotated[

@@ -118,6 +118,12 @@ class Bench:
         weights = sum(path.stat().st_size for path in find_model(options["model"]).directory.glob("*.safetensors"))
         return worker_bytes(weights, trained=isinstance(self.classifier, WarmStarting))
 
+    @property
+    def on_accelerator(self) -> bool:
+        """Whether the classifier computes elsewhere than on the processor."""
+        options = _all_options(self.spec.classifier)
+        return "device" in options and resolve_device(options["device"]).type != "cpu"
+
     def facts_of(self, key: RunKey) -> RunFacts:
         """Give the facts of a run, with what its reader must know beside the data's notes."""
         notes = self.facts.notes

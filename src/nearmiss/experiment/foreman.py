@@ -159,6 +159,8 @@ class Foreman:
             require_same_ground(site.out, prepared.facts)
             skips += prepared.skips
             self._fit_into_memory(prepared.worker_bytes)
+            if prepared.on_accelerator and site.workers is None:
+                self._keep(1)
         reader.stop()
         return tuple(skips)
 
@@ -243,7 +245,10 @@ class Foreman:
         site = self._site
         if not each or (site.workers is not None and site.memory is None):
             return
-        self._n_workers = min(self._n_workers, max(1, self._memory // each))
+        self._keep(max(1, self._memory // each))
+
+    def _keep(self, most: int) -> None:
+        self._n_workers = min(self._n_workers, most)
         while len(self._idle) > self._n_workers:
             self._idle.pop().stop()
 

@@ -104,11 +104,14 @@ class Prepared:
         Strategies that cannot be run.
     worker_bytes
         Memory that one worker will take, as far as it can be told beforehand.
+    on_accelerator
+        Whether runs take their turns on one device: memory is then the device's, which nobody here counts.
     """
 
     facts: RunFacts
     skips: tuple[Skip, ...] = ()
     worker_bytes: int = 0
+    on_accelerator: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,7 @@ class Protocol:
             max_test=self.max_test,
             validation=self.validation,
             classifier=self._classifier(dataset),
-            masked_lm=self.masked_lm,
+            masked_lm=self._masked_lm(dataset),
             name=dataset,
         )
 
@@ -155,6 +155,9 @@ class Protocol:
         >>> changed.functions, changed.title
         (('random', 'cal'), 'MiniLM, top layer tuned (model bert-tiny)')
         """
+        if "model" in changes.options and changes.model is None:  # it stands behind ALPS too, however it was given
+            others = {key: value for key, value in changes.options.items() if key != "model"}
+            return self.changed(replace(changes, model=str(changes.options["model"]), options=others))
         options = dict(self.classifier.options) | dict(changes.options)
         options |= {key: each for key, each in (("model", changes.model), ("device", changes.device)) if each}
         max_length = options.pop("max_length", self.max_length)
@@ -178,6 +181,11 @@ class Protocol:
             # The variants are compared where the rest is, if their own dataset is not wanted.
             ablation_dataset=self.ablation_dataset if self.ablation_dataset in datasets else datasets[0],
         )
+
+    def _masked_lm(self, dataset: str) -> MaskedLMChoice:
+        """Let ALPS read as much of long texts as the classifier does."""
+        longest = max(self.masked_lm.max_length, self.max_lengths.get(dataset, 0))
+        return replace(self.masked_lm, max_length=longest)
 
     def _classifier(self, dataset: str) -> ClassifierChoice:
         max_length = self.max_lengths.get(dataset, self.max_length)

@@ -35,7 +35,7 @@ _GRID, _FULL, _PROFILES, _ABLATION = "grid", "full", "profiles", "ablation"
 _NEEDS = {
     "figure2": (_GRID, _FULL),
     "figure3": (_ABLATION,),
-    "table1": (),
+    "table1": (_GRID,),
     "table2": (_GRID,),
     "table3": (_GRID, _FULL, _PROFILES),
     "table4": (_GRID,),
@@ -164,8 +164,8 @@ def reproduce(
                     data_dir=resources.data_dir,
                 )
             except NearmissError as error:
-                if isinstance(error, InvalidInput) and not isinstance(error, InvalidData):
-                    raise  # what does not fit one dataset's spec fits no other's
+                if stage is stages[0] and isinstance(error, InvalidInput) and not isinstance(error, InvalidData):
+                    raise  # nothing has been done yet, and what does not fit may fit no other dataset either
                 broken_off = True
                 notes.append(f"{stage.dataset}: the {stage.jobs} broke off: {error}")
     return replace(read_reproduction(protocol, out, notes=notes), broken_off=broken_off)

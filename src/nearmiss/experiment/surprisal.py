@@ -21,7 +21,8 @@ from nearmiss.experiment.spec import ExperimentSpec, MaskedLMChoice
 from nearmiss.loop.signals import SurprisalSource
 from nearmiss.loop.streams import named_generator
 from nearmiss.models.adaptation import AdaptationProgress, AdaptationSettings, adapt
-from nearmiss.models.encoder import find_model
+from nearmiss.models.encoder import find_model, resolve_device
+from nearmiss.models.inference import resolve_precision
 from nearmiss.models.masked_lm import MaskedLanguageModel
 from nearmiss.models.mlm_head import HeadReport, HeadSettings
 from nearmiss.models.store import default_cache_dir
@@ -157,12 +158,12 @@ def _adapted(
     """Adapt the encoder to the pool, or go on with it, or find it done; kept in the cache."""
     settings = AdaptationSettings(epochs=choice.epochs, max_length=choice.max_length)
     chosen = texts.take(np.sort(rng.permutation(len(texts))[: choice.texts]))
-    told = "\n".join(
-        (repr(choice), find_model(choice.model).fingerprint, *chosen.digests, f"{torch.get_num_threads()}")
-    )
+    device = str(resolve_device(place.get("device", "auto")))
+    precision = resolve_precision(settings.precision, torch.device(device))
+    ground = (settings, device, precision, torch.get_num_threads(), rng.bit_generator.state)
+    told = "\n".join((repr(ground), find_model(choice.model).fingerprint, *chosen.digests))
     key = blake2b(told.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     folder = Path(place.get("cache_dir") or default_cache_dir()).expanduser() / "adapted" / key
-    device = place.get("device", "auto")
 
     def progress(now: AdaptationProgress) -> None:
         tell(Preparing(f"adapting {choice.model} to {len(chosen):,} texts of the pool", now.step / now.total))

@@ -71,7 +71,11 @@ class _Hand:
         match order:
             case FillCaches(keys):
                 self._fill_caches(self._bench, keys, self._tell)
-                return Prepared(self._bench.facts, worker_bytes=self._bench.worker_bytes)
+                return Prepared(
+                    self._bench.facts,
+                    worker_bytes=self._bench.worker_bytes,
+                    on_accelerator=self._bench.on_accelerator,
+                )
             case MeasureSurprisal(keys):
                 return Prepared(self._bench.facts, self._measure_surprisal(self._bench, keys, self._tell))
             case Run(key):

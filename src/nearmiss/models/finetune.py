@@ -216,7 +216,7 @@ def finetune(
     optimizer = _optimizer(model, recipe)
     steps, per_epoch = recipe.steps(len(train)), recipe.steps_per_epoch(len(train))
     # With many short epochs the set is looked at as often as in the epochs that were asked for.
-    interval = max(1, steps // (recipe.epochs * recipe.evaluations_per_epoch))
+    looks = recipe.epochs * recipe.evaluations_per_epoch
     best, losses, step = _Best(), np.zeros(per_epoch), 0
     model.train()
     while step < steps:
@@ -234,7 +234,7 @@ def finetune(
             optimizer.step()
             losses[place] = float(loss.detach())
             step += 1
-            if validation is not None and (step % interval == 0 or step == steps):
+            if validation is not None and step * looks // steps > (step - 1) * looks // steps:
                 best.offer(_mean_loss(sequence, validation, half), model)
         if validation is None and losses.mean() < recipe.stop_loss:
             break

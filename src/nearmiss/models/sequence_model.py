@@ -138,7 +138,7 @@ def read(
     half
         Whether matrix products run in bfloat16.
     tokens_per_batch
-        Upper limit of tokens in one batch; changes the speed, not the result.
+        Upper limit of tokens in one batch; changes the speed, and of the result no more than rounding.
 
     Raises
     ------

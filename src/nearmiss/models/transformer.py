@@ -70,7 +70,8 @@ stop_loss, freeze_embeddings
     mc_samples
         Passes for ``Signal.MC_LOG_PROBS``, with dropout on in every layer.
     tokens_per_batch
-        Upper limit of tokens in one batch of inference; changes speed and memory, not the result.
+        Upper limit of tokens in one batch of inference; changes speed, memory and Monte Carlo draws, and of the other
+        results no more than rounding.
     device
         ``"auto"`` (CUDA where there is one) or any name torch knows.
     precision
@@ -243,7 +244,7 @@ stop_loss, freeze_embeddings
         for attempt in range(1, 2 + self._retries):
             begun, start = start, None  # what has collapsed is no place to go on from
             ended = self._attempt(begun, texts, labels, validation, n_classes, rng)
-            if kept is None or not ended.report.collapsed or ended.report.train_loss < kept.report.train_loss:
+            if kept is None or not ended.report.collapsed or _loss(ended) < _loss(kept):
                 kept = ended
             self._trained, self._report = kept.sequence, replace(kept.report, attempts=attempt)
             if not ended.report.collapsed:
@@ -382,6 +383,11 @@ stop_loss, freeze_embeddings
     def _examples(self, sequence: SequenceModel, texts: Texts, labels: npt.NDArray[np.int64]) -> Examples:
         tokens = tokenize(sequence.encoder, texts, self._reading.max_length)
         return Examples(tokens, torch.from_numpy(labels).to(self._device))
+
+
+def _loss(attempt: _Attempt) -> float:
+    """Give the training loss; one that ran off into NaN is the worst there can be."""
+    return float(np.nan_to_num(attempt.report.train_loss, nan=np.inf))
 
 
 def _first(given: _Value | None, otherwise: _Value) -> _Value:

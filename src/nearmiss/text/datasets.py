@@ -214,7 +214,7 @@ def _divide(
         parts = parts | _set_aside(parts["pool"], plan.validation, "validation", rng)
         notes.append(f"{len(parts['validation']):,} training texts, drawn by class, serve for validation")
     if plan is not None:
-        parts = parts | {"pool": _cap(parts["pool"], plan.pool, "pool", rng, notes)}
+        parts = parts | {"pool": _cap(parts["pool"], plan.pool, "training split", rng, notes)}
     if "test" not in parts:
         whole = len(parts["pool"])
         parts = parts | _set_aside(parts["pool"], max(1, round(_HELD_OUT * whole)), "test", rng)

@@ -53,6 +53,15 @@ def labels_reached(function: FunctionSummary, summary: Summary, share: float) ->
     return labels_to_reach(function.accuracy, summary.full_accuracy.mean, share, rng)
 
 
+#: How the labels of the table below are read.
+LEGEND = (
+    "> n: no more than half of the seeds got there within the n labels of the budget; in brackets, how many did."
+    " ≤ n: they were there at the first scored round. Saved: ≥ where the other side never got there; an interval"
+    " that ends in −∞ or 100 holds resamples in which one side never did, and says no more than that. Intervals of"
+    " a handful of seeds are narrower than they claim."
+)
+
+
 def labels_table(summary: Summary) -> TextTable | None:
     """Tabulate the labels needed to come near full supervision; None where full supervision is not known."""
     full = summary.full_accuracy
@@ -69,8 +78,7 @@ def labels_table(summary: Summary) -> TextTable | None:
         f"Labels needed to reach 90, 95 and 99 % of full supervision ({formats.percent(full)} % accuracy after training"
         f" on the whole pool, {full.n} seed{'s' if full.n > 1 else ''}; the accuracy to reach stands in brackets):"
         " median over seeds, read on the straight line between rounds, with a 95 % bootstrap interval over seeds."
-        " > n: no more than half of the seeds got there within the n labels of the budget; in brackets, how many did."
-        " Intervals of a handful of seeds are narrower than they claim.",
+        f" {LEGEND}",
         ("Function", *heads),
         tuple((one.strategy, *_reached_cells(one, summary, reference)) for one in summary.ranked),
     )

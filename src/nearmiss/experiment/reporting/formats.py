@@ -158,7 +158,8 @@ def labels(needed: LabelsToReach | None) -> str:
         return count(round(value)) if math.isfinite(value) else budget
 
     ends = needed.interval
-    return end(needed.median) if ends is None else f"{end(needed.median)} ({end(ends.low)} to {end(ends.high)})"
+    median = f"{'≤ ' if needed.is_upper_bound else ''}{end(needed.median)}"
+    return median if ends is None else f"{median} ({end(ends.low)} to {end(ends.high)})"
 
 
 def reduction(saved: LabelReduction | None) -> str:

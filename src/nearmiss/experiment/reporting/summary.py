@@ -267,7 +267,7 @@ def _retries(grouped: Mapping[str, Sequence[RunResult]]) -> tuple[str, ...]:
     if n := sum(retried.values()):
         sentences.append(
             f"In {count(n)} of {total} rounds the model gave one class to every text and was trained again"
-            f" ({_by_function(retried)}); the last training counts."
+            f" ({_by_function(retried)}); the training that did not end so counts, else the one with the lowest loss."
         )
     if n := sum(stuck.values()):
         sentences.append(

@@ -87,9 +87,25 @@ def contest_sentences(known: Sequence[Bout]) -> tuple[str, ...]:
             sentences.append(_sentence(rival, against))
         else:
             sentences.append(f"CAL against {function_title(rival)}: not compared, for they share no finished run.")
+    if same := _twins(known):
+        sentences.append(
+            f"ENTROPY and MARGIN chose alike in every run on {formats.listing(same)}, as they must with two classes:"
+            " their rows there repeat one comparison, and the correction counts it twice."
+        )
     if not any(bout.comparison.verdict in (Verdict.BETTER, Verdict.WORSE) for bout in known):
         sentences.append("No comparison is significant, so nothing can be concluded on CAL from these runs.")
     return tuple(sentences)
+
+
+def _twins(known: Sequence[Bout]) -> list[str]:
+    """Name the datasets on which CAL differs from entropy and from margin by the same numbers."""
+    differences = {(bout.dataset, bout.rival): bout.comparison.difference.differences for bout in known}
+    return [
+        dataset_title(dataset)
+        for dataset in dict.fromkeys(bout.dataset for bout in known)
+        if (dataset, "entropy") in differences
+        and differences[dataset, "entropy"] == differences.get((dataset, "margin"))
+    ]
 
 
 def _headline(known: Sequence[Bout]) -> str:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from nearmiss._version import __version__
 from nearmiss.analysis.thresholds import SHARES
 from nearmiss.experiment.protocol import Protocol, protocol_named, protocol_names
 from nearmiss.experiment.reporting import formats
-from nearmiss.experiment.reporting.evidence import labels_table
+from nearmiss.experiment.reporting.evidence import LEGEND, labels_table
 from nearmiss.experiment.reporting.summary import REFERENCE
 from nearmiss.experiment.reporting.tables import TextTable, markdown
 from nearmiss.experiment.reporting.targets import paper
 from nearmiss.experiment.reporting.targets.artefact import Artefact, bullets, plain, section
 from nearmiss.experiment.reporting.targets.contest import bout_table, bouts, contest_sentences
 from nearmiss.experiment.reporting.targets.grid import Grid, dataset_title, function_title, titled
-from nearmiss.experiment.reporting.targets.scope import differences_from_paper
+from nearmiss.experiment.reporting.targets.scope import differences_from_paper, run_notes
 from nearmiss.experiment.reporting.verdicts import judge
+from nearmiss.text.catalog import CATALOG
 
 __all__ = ["index_page"]
+
+#: A model trained on the whole pool that is no further than this above guessing has learnt little.
+_CHANCE_MARGIN = 0.1
 
 
 def index_page(grid: Grid, made: Sequence[Artefact], absent: Mapping[str, str], ranks: Artefact | None) -> str:
@@ -51,7 +55,7 @@ def index_page(grid: Grid, made: Sequence[Artefact], absent: Mapping[str, str], 
         *(section(_without(artefact, differs), level=2) for artefact in made),
         *_not_made(absent),
         "## What differs from the paper\n",
-        bullets((*differs, *grid.reproduction.notes)),
+        bullets((*differs, *run_notes(grid), *grid.reproduction.notes)),
         "## How to repeat this\n",
         _repeat(grid),
     ]
@@ -107,9 +111,8 @@ def _labels(grid: Grid) -> list[str]:
             TextTable(
                 "labels",
                 "Labels needed to reach 90, 95 and 99 % of the accuracy of full supervision, median over seeds with a"
-                " 95 % bootstrap interval, and the share of random's labels saved. > n: no more than half of the seeds"
-                " got there within the n labels of the budget; in brackets, how many did. Full supervision:"
-                f" {', '.join(full)}.",
+                " 95 % bootstrap interval, and the share of random's labels saved. " + LEGEND + " Full supervision:"
+                f" {', '.join(full)}.{_near_chance(grid, tables)}",
                 ("Dataset", "Function", *heads),
                 tuple(
                     (dataset_title(name), function_title(row[0]), *row[1:])
@@ -119,6 +122,20 @@ def _labels(grid: Grid) -> list[str]:
             )
         ),
     ]
+
+
+def _near_chance(grid: Grid, names: Iterable[str]) -> str:
+    """Say where full supervision hardly beats guessing, so that a share of it is no achievement."""
+    near = [
+        dataset_title(name)
+        for name in names
+        if name in CATALOG
+        and (full := grid.summaries[name].full_accuracy) is not None
+        and full.mean < 1 / CATALOG[name].n_classes + _CHANCE_MARGIN
+    ]
+    if not near:
+        return ""
+    return f" On {formats.listing(near)} full supervision itself is near chance, and shares of it say little."
 
 
 def _without(artefact: Artefact, sentences: Sequence[str]) -> Artefact:
@@ -155,7 +172,8 @@ def _command(protocol: Protocol) -> str:
     if protocol.max_test != known.max_test:
         words += ["--max-test", str(protocol.max_test)]
     options = dict(protocol.classifier.options)
-    if protocol.max_length != known.max_length and protocol.max_length is not None:
+    lengths = (protocol.max_length, protocol.max_lengths)
+    if lengths != (known.max_length, known.max_lengths) and protocol.max_length is not None:
         options["max_length"] = protocol.max_length
     for key, value in options.items():
         if known.classifier.options.get(key) != value:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nearmiss.experiment.protocol import protocol_named
 from nearmiss.experiment.reporting.formats import count, listing
 from nearmiss.experiment.reporting.summary import REFERENCE, capped_pool
 from nearmiss.experiment.reporting.targets import paper
@@ -15,7 +16,7 @@ from nearmiss.experiment.reporting.targets.grid import (
     paper_dataset,
 )
 
-__all__ = ["conditions", "differences_from_paper", "missing_runs"]
+__all__ = ["conditions", "differences_from_paper", "missing_runs", "run_notes"]
 
 #: Seeds of every experiment in the paper.
 PAPER_SEEDS = 5
@@ -40,16 +41,31 @@ def conditions(grid: Grid, datasets: Sequence[str]) -> tuple[str, ...]:
     return (
         *_model(grid),
         *_sizes(grid, datasets),
+        *_amounts(grid, datasets),
         _validation(grid, datasets),
         _seeds(grid, datasets),
         *missing_runs(grid, datasets),
     )
 
 
+def run_notes(grid: Grid) -> tuple[str, ...]:
+    """Give what the runs noted of data and models, dataset by dataset; caps are told with the sizes."""
+    return tuple(
+        f"{dataset_title(name)}: {note}"
+        for name in grid.datasets
+        for note in grid.result(name).notes
+        if " capped at " not in note and not (_tells_size(note) and grid.result(name).spec.max_pool is not None)
+    )
+
+
+def _tells_size(note: str) -> bool:
+    return note.startswith(("the pool holds", "the test set holds"))
+
+
 def _model(grid: Grid) -> list[str]:
     protocol = grid.reproduction.protocol
     options = [f"{key.replace('_', '-')} = {value}" for key, value in protocol.classifier.options.items()]
-    if protocol.name == "paper" and protocol.classifier.options.get("model") == "bert-base-uncased":
+    if protocol.classifier == protocol_named("paper").classifier:
         return []
     return [
         f"Model: {protocol.title} (classifier {protocol.classifier.name}{': ' if options else ''}"
@@ -81,9 +97,37 @@ def _sizes(grid: Grid, datasets: Sequence[str]) -> list[str]:
         for note in grid.result(name).notes
         if " test set capped" in note
     )
+    smaller = {
+        name: [note for note in grid.result(name).notes if _tells_size(note)] for name in datasets if name not in capped
+    }
+    sentences += [f"{dataset_title(name)}: {listing(notes)}." for name, notes in smaller.items() if notes]
     if others:
         sentences.append(f"Out-of-domain test sets are capped: {listing(list(others))}.")
     return sentences
+
+
+def _amounts(grid: Grid, datasets: Sequence[str]) -> list[str]:
+    """Say where labels are bought in other amounts, or texts cut elsewhere, than in the paper."""
+    here, theirs = grid.reproduction.protocol, protocol_named("paper")
+    told = []
+    bought, papers = ((one.initial, one.batch, one.budget) for one in (here, theirs))
+    if bought != papers:
+        told.append(
+            f"Labels at the start, a round and in all: {', '.join(map(str, bought))}; the paper's:"
+            f" {', '.join(map(str, papers))} of the pool."
+        )
+    lengths = {name: here.max_lengths.get(name, here.max_length) for name in datasets}
+    other = {
+        name: length
+        for name, length in lengths.items()
+        if length is not None and length != theirs.max_lengths.get(name, theirs.max_length)
+    }
+    if other:
+        cut = [f"{dataset_title(name)} {length}" for name, length in other.items()]
+        told.append(f"Texts are cut after fewer or more tokens than the paper's 128 (IMDB 256): {listing(cut)}.")
+    if here.masked_lm.max_length not in (None, here.max_length):
+        told.append(f"ALPS reads the first {here.masked_lm.max_length} tokens of a text.")
+    return told
 
 
 def _paper_size(name: str, split: str) -> str:
