@@ -10,6 +10,7 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 # Nothing in the tests may reach for a hub; what they need is embedded or made on the spot.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line has it: tests may run beside other work
 
 
 @pytest.fixture(scope="session", autouse=True)

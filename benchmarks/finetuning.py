@@ -314,7 +314,7 @@ def token_lengths(task: Task) -> npt.NDArray[np.int64]:
     return np.concatenate([tokenize(sequence.encoder, each.texts, task.max_length).lengths for each in (train, unread)])
 
 
-def preamble(model: str, max_length: int, repeats: int) -> str:
+def preamble(command: str, model: str, max_length: int, repeats: int) -> str:
     """Name the machine and what is compared."""
     import accelerate
     import transformers
@@ -324,7 +324,7 @@ def preamble(model: str, max_length: int, repeats: int) -> str:
         [
             "# Fine-tuning, measured",
             "",
-            f"`python -m benchmarks.finetuning`, {runs}. {usable_cores()} cores of {processor()}, torch "
+            f"`{command}`, {runs}. {usable_cores()} cores of {processor()}, torch "
             f"{torch.__version__} on {torch.get_num_threads()} threads, transformers {transformers.__version__}, "
             f"accelerate {accelerate.__version__}; {date.today()}.",
             "",
@@ -367,7 +367,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     sizes = {"n_train": 64, "n_read": 128} if options.quick else {}
     repeats = options.repeats or (1 if options.quick else 3)
-    parts = [preamble(options.model, options.max_length, repeats)]
+    given = [*(["--quick"] if options.quick else []), *(f"--dataset {name}" for name in options.dataset or ())]
+    command = " ".join(["python -m benchmarks.finetuning", *given])
+    parts = [preamble(command, options.model, options.max_length, repeats)]
     print(parts[0], flush=True)
     for name in options.dataset or EMBEDDED_DATASETS[: 1 if options.quick else None]:
         task = Task(name, options.data_dir, options.model, options.max_length, **sizes)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tests.models.tiny import save_bert
 
+from nearmiss.models.adaptation_settings import AdaptationSettings
 from nearmiss.models.encoder import load_encoder
 from nearmiss.models.masked_lm import MaskedLanguageModel
 
@@ -108,3 +109,17 @@ def test_what_is_not_there_is_refused(nearmiss, model, tmp_path, name, message):
     outcome = nearmiss("adapt", name, "--model", model, "--out", tmp_path / "adapted", *SHORT)
     assert outcome.code == 2
     assert message in outcome.err
+
+
+def test_the_flags_have_the_defaults_of_the_library(nearmiss, pool, model, tmp_path, monkeypatch):
+    """Written twice, for a flag's default must be known before torch is: they must not come apart."""
+    out = tmp_path / "out"
+    settings = []
+
+    def note(*arguments, **options):
+        settings.append(options["settings"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nearmiss.models.adaptation.adapt", note)
+    assert nearmiss("adapt", pool, "--model", model, "--out", out).code == 130
+    assert settings == [AdaptationSettings()]

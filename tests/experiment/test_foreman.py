@@ -7,9 +7,9 @@ import signal
 import pytest
 from tests.models.tiny import save_bert
 
-from nearmiss.errors import InvalidInput
+from nearmiss.errors import InvalidInput, NearmissError
 from nearmiss.experiment.build import load_bench
-from nearmiss.experiment.events import RoundFinished, RunStarted
+from nearmiss.experiment.events import Preparing, RoundFinished, RunSkipped, RunStarted
 from nearmiss.experiment.failures import forget_failure, note_failure, read_failure
 from nearmiss.experiment.foreman import Foreman, Site
 from nearmiss.experiment.journal import run_directory
@@ -99,3 +99,28 @@ def test_a_run_that_was_skipped_says_why(spec, tmp_path):
     run_experiment(mine, tmp_path, workers=1)
     assert read_failure(failure_path(tmp_path, mine, RunKey("alps", 0))).reason.startswith("minilm has no masked-LM")
     assert not (run_directory(tmp_path, mine, RunKey("alps", 0)) / "rounds.jsonl").exists()
+
+
+@pytest.mark.slow
+def test_a_crash_over_surprisal_costs_its_readers_alone(spec, tmp_path, own_children, monkeypatch):
+    monkeypatch.setenv("NEARMISS_CACHE_DIR", str(tmp_path / "cache"))
+    mine = spec.replace(strategies=("alps", "random"), seeds=(0,), budget=40, masked_lm=MaskedLMChoice("minilm"))
+    before, killed, told = own_children(), [], []
+
+    def kill_the_one_that_measures(event):
+        told.append(event)
+        if isinstance(event, Preparing) and "masked-LM head" in event.message and not killed:
+            killed.extend(pid for pid in own_children() if pid not in before)
+            os.kill(killed[0], signal.SIGKILL)  # the first that was hired
+
+    out = tmp_path / "out"
+    result = run_experiment(mine, out, workers=1, on_event=kill_the_one_that_measures)
+    assert killed
+    assert [run.key.strategy for run in result.runs] == ["random"]
+    (skip,) = [event for event in told if isinstance(event, RunSkipped)]
+    assert skip.reason.startswith("measuring surprisal broke off: its process was killed (signal 9)")
+    assert len(run_experiment(mine, out, workers=1).runs) == 2, "the next start tries again"
+    killed.clear()
+    everywhere = mine.replace(initial_method="alps", masked_lm=MaskedLMChoice("minilm", epochs=2))
+    with pytest.raises(NearmissError, match="preparation broke off"):
+        run_experiment(everywhere, tmp_path / "other", workers=1, on_event=kill_the_one_that_measures)

@@ -267,7 +267,9 @@ def test_a_folder_with_other_files_and_a_file_are_refused(tmp_path, tiny_bert, f
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("mine")
     (tmp_path / "file").write_text("mine")
-    for name, told in (("mine", "other files"), ("file", "is a file")):
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "adaptation.json").write_text("{")
+    for name, told in (("mine", "other files"), ("file", "is a file"), ("torn", "is damaged")):
         with pytest.raises(RunConflict, match=told):
             adapt(films, tmp_path / name, np.random.default_rng(0), name=tiny_bert, settings=SHORT, device="cpu")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]

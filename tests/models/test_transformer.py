@@ -161,6 +161,23 @@ def test_warm_start_goes_on_and_restart_forgets(tiny_bert):
     np.testing.assert_array_equal(logits(cold), logits(warm))
 
 
+def test_the_global_generator_is_neither_read_nor_moved(tiny_bert):
+    """Heads drawn at random, dropout in training, dropout in sampling."""
+
+    def everything(seed):
+        torch.manual_seed(seed)
+        classifier = fitted(tiny_bert, mc_samples=2, min_steps=4)
+        seen = classifier.infer(TEXTS, {Signal.LOG_PROBS, Signal.MC_LOG_PROBS}, rng=rng())
+        return seen, torch.rand(3)
+
+    (one, after_one), (two, after_two) = everything(1), everything(2)
+    np.testing.assert_array_equal(one.logits, two.logits)
+    np.testing.assert_array_equal(one.mc_log_probs, two.mc_log_probs)
+    for seed, after in ((1, after_one), (2, after_two)):
+        torch.manual_seed(seed)
+        assert torch.equal(torch.rand(3), after)
+
+
 def test_class_weights_favour_the_rare_class(tiny_bert):
     texts, labels = Texts((*TEXTS.first, "good", "fine actor", "good plot", "a fine film")), np.append(LABELS, [1] * 4)
     plain, balanced = (
@@ -222,12 +239,14 @@ def test_gpu_memory_stays_flat_and_answers_agree_with_the_cpu(tiny_bert):
         classifier.infer(TEXTS, {Signal.LOG_PROBS}, rng=rng())
         held.append(torch.cuda.memory_allocated())
     assert max(held[1:]) <= held[1] + (1 << 16)
+    tokens = tokenize(load_sequence_model(tiny_bert, 2, CPU).encoder, TEXTS, 32)
     there, here = (
         read(load_sequence_model(tiny_bert, 2, torch.device(name), seed=1), tokens, REPRESENTATIONS)
         for name in ("cuda", "cpu")
-        for tokens in [tokenize(load_sequence_model(tiny_bert, 2, CPU).encoder, TEXTS, 32)]
     )
     torch.testing.assert_close(there.logits, here.logits, atol=1e-3, rtol=1e-3)
+    for name in REPRESENTATIONS:
+        torch.testing.assert_close(there.representations[name], here.representations[name], atol=1e-3, rtol=1e-3)
 
 
 def test_what_cannot_be_is_refused(tiny_bert, tmp_path):

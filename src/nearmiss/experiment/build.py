@@ -156,6 +156,12 @@ class Bench:
         everywhere = self.starts_from_surprisal()
         return tuple(key for key in keys if everywhere or self.reads_surprisal(key))
 
+    def dispensable_readers_of_surprisal(self, keys: Sequence[RunKey]) -> tuple[str, ...]:
+        """Name the strategies that can be left out where surprisal cannot be had; none if the initial sets need it."""
+        if self.starts_from_surprisal():
+            return ()
+        return tuple(dict.fromkeys(key.strategy for key in self.readers_of_surprisal(keys)))
+
     def label_free_sources(self, keys: Sequence[RunKey]) -> dict[str, FeatureSource]:
         """Collect, by name, the fixed representations that these runs and their initial sets read."""
         named = {StrategyChoice.parse(key.strategy).features or PENULTIMATE: self.features(key) for key in keys}

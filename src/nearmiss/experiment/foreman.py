@@ -102,6 +102,14 @@ class _Post:
     is_sound: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """How a worker's part of the preparation ended."""
+
+    worker: Worker
+    message: Prepared | Failure
+
+
 class Foreman:
     """Has jobs carried out side by side, each in a process whose fall costs that job alone.
 
@@ -155,13 +163,28 @@ class Foreman:
         reader.give(FillCaches(keys))
         beside.give(MeasureSurprisal(keys))
         skips: list[Skip] = []
-        for prepared in self._until_prepared({worker.connection: worker for worker in (reader, beside)}):
+        dispensable: tuple[str, ...] = ()
+        broken = ""
+        for answer in self._until_prepared({worker.connection: worker for worker in (reader, beside)}):
+            if isinstance(answer.message, Failure):
+                broken = f"{answer.message.reason} (more in {answer.worker.log})"
+                if answer.worker is reader:
+                    raise NearmissError(f"preparation broke off: {broken}")
+                continue
+            prepared = answer.message
             require_same_ground(site.out, prepared.facts)
             skips += prepared.skips
+            dispensable = prepared.readers_of_surprisal or dispensable
             self._fit_into_memory(prepared.worker_bytes)
             if prepared.on_accelerator and site.workers is None:
                 self._keep(1)
         reader.stop()
+        if broken:
+            if not dispensable:
+                raise NearmissError(f"preparation broke off: {broken}")
+            self._idle.remove(beside)
+            beside.stop()
+            skips += [Skip(strategy, f"measuring surprisal broke off: {broken}") for strategy in dispensable]
         return tuple(skips)
 
     def carry_out(self, jobs: Mapping[Job, Path]) -> Iterator[Outcome]:
@@ -214,7 +237,8 @@ class Foreman:
                 self._site.tell(event)
                 return None
 
-    def _until_prepared(self, workers: dict[Connection, Worker]) -> Iterator[Prepared]:
+    def _until_prepared(self, workers: dict[Connection, Worker]) -> Iterator[_Answer]:
+        """Give each worker's answer, when it has prepared its part or broken down; raise what nearmiss refused."""
         at: dict[Connection, Preparing] = {}
         while workers:
             for connection in wait(list(workers)):
@@ -223,16 +247,16 @@ class Foreman:
                 try:
                     message = worker.receive()
                 except EOFError:
-                    raise NearmissError(f"preparation broke off: {worker.obituary()}") from None
+                    message = Failure(worker.obituary())
                 match message:
-                    case Prepared():
+                    case Failure(error=NearmissError() as error):
+                        raise error
+                    case Prepared() | Failure():
                         del workers[connection]
-                        yield message
+                        yield _Answer(worker, message)
                         # What the other is still at, which it may have said long ago.
                         for still in [at[other] for other in workers if other in at]:
                             self._site.tell(still)
-                    case Failure(reason, error):
-                        raise error or NearmissError(f"preparation broke off: {reason} (more in {worker.log})")
                     case Done():
                         continue
                     case event:

@@ -106,12 +106,15 @@ class Prepared:
         Memory that one worker will take, as far as it can be told beforehand.
     on_accelerator
         Whether runs take their turns on one device: memory is then the device's, which nobody here counts.
+    readers_of_surprisal
+        Strategies that must do without it where it cannot be measured; empty where every run needs it, or none does.
     """
 
     facts: RunFacts
     skips: tuple[Skip, ...] = ()
     worker_bytes: int = 0
     on_accelerator: bool = False
+    readers_of_surprisal: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from functools import partial
 import torch
 
 from nearmiss.acquisition.base import IndexArray
-from nearmiss.errors import MissingExtra, ModelUnavailable
+from nearmiss.errors import MissingExtra, ModelUnavailable, RunConflict
 from nearmiss.experiment.build import Bench
 from nearmiss.experiment.events import EventListener, Preparing
 from nearmiss.experiment.machine import usable_cores
@@ -49,8 +49,8 @@ def measure_surprisal(bench: Bench, keys: Sequence[RunKey], tell: EventListener)
 
     Raises
     ------
-    ModelUnavailable, MissingExtra
-        There is no masked language model, and every initial set needs one.
+    ModelUnavailable, MissingExtra, RunConflict
+        There is no masked language model, or another process is making it, and every initial set needs one.
     """
     readers = bench.readers_of_surprisal(keys)
     if not readers:
@@ -58,10 +58,10 @@ def measure_surprisal(bench: Bench, keys: Sequence[RunKey], tell: EventListener)
     try:
         with _threads(bench.spec.threads):
             bench.surprisal.fill(tell)
-    except (ModelUnavailable, MissingExtra) as error:
+    except (ModelUnavailable, MissingExtra, RunConflict) as error:
         if bench.starts_from_surprisal():
             raise
-        return tuple(Skip(strategy, str(error)) for strategy in dict.fromkeys(key.strategy for key in readers))
+        return tuple(Skip(strategy, str(error)) for strategy in bench.dispensable_readers_of_surprisal(keys))
     return ()
 
 

@@ -57,7 +57,7 @@ def profile_batches(
         The dataset or the classifier is not to be had.
     """
     site = Site.at(spec, out, data_dir=data_dir, on_event=on_event, workers=workers, memory=memory)
-    wanted = {seed: _profitable(spec, site.out, seed) for seed in spec.seeds}
+    wanted = {seed: _measurable(spec, site.out, seed) for seed in spec.seeds}
     jobs: dict[Job, Path] = {}
     for seed, strategies in wanted.items():
         known = _read(profile_path(site.out, spec, seed))
@@ -124,7 +124,7 @@ def _carry_out(site: Site, jobs: Mapping[Job, Path]) -> None:
                 site.tell(TaskFailed(profile_title(outcome.job.seed), outcome.failure.reason))
 
 
-def _profitable(spec: ExperimentSpec, out: Path, seed: int) -> tuple[str, ...]:
+def _measurable(spec: ExperimentSpec, out: Path, seed: int) -> tuple[str, ...]:
     """List the strategies whose run of this seed is finished and bought at least one batch."""
     keys = [RunKey(strategy, seed) for strategy in spec.strategies]
     finished = {key.strategy: read_finished(run_directory(out, spec, key), key) for key in keys}

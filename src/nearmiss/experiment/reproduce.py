@@ -14,14 +14,13 @@ from nearmiss.experiment.foreman import refuse_conflict, writing_to
 from nearmiss.experiment.grids import announce_grid
 from nearmiss.experiment.profiles import profile_batches, profile_failures, read_profiles
 from nearmiss.experiment.protocol import Protocol
-from nearmiss.experiment.reproduction import Reproduction
+from nearmiss.experiment.reproduction import TARGETS, Reproduction
 from nearmiss.experiment.runner import read_experiment, run_experiment
 from nearmiss.experiment.spec import ExperimentSpec
 from nearmiss.experiment.supervision import read_supervision, run_supervision, supervision_failures
 from nearmiss.text.catalog import CATALOG
 
 __all__ = [
-    "TARGETS",
     "Resources",
     "Stage",
     "StageOpener",
@@ -41,8 +40,6 @@ _NEEDS = {
     "table4": (_GRID,),
     "table5": (_GRID,),
 }
-#: The paper's figures and tables that come from experiments, figures first.
-TARGETS = tuple(_NEEDS)
 _DO = {_GRID: run_experiment, _ABLATION: run_experiment, _FULL: run_supervision, _PROFILES: profile_batches}
 
 

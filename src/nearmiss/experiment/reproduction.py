@@ -1,4 +1,4 @@
-"""What ``nearmiss reproduce`` has on disk, as one frozen value from which every figure and table is made."""
+"""What ``nearmiss reproduce`` has on disk, as one frozen value, and the names of what is made of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from nearmiss.experiment.protocol import Protocol
 from nearmiss.experiment.records import BatchProfile, ExperimentResult, FullSupervision
 
-__all__ = ["Reproduction"]
+__all__ = ["TARGETS", "Reproduction"]
+
+#: The paper's figures and tables that come from experiments, figures first.
+TARGETS = ("figure2", "figure3", "table1", "table2", "table3", "table4", "table5")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,10 @@ from nearmiss.models.store import default_cache_dir
 from nearmiss.text.corpus import Texts
 
 __all__ = ["ReadyModel", "SurprisalCache", "load_masked_lm", "surprisal_source"]
+
+
+#: No device and no cache folder named: the defaults of the models.
+_ANYWHERE: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +125,7 @@ def load_masked_lm(
     choice: MaskedLMChoice,
     texts: Texts,
     rng: np.random.Generator,
-    place: Mapping[str, Any] | None = None,
+    place: Mapping[str, Any] = _ANYWHERE,
     tell: EventListener = ignore,
 ) -> ReadyModel:
     """Load a masked language model, or make one of an encoder by training on these texts, as the choice has it.
@@ -131,10 +136,10 @@ def load_masked_lm(
         The model cannot be loaded, or lacks its head and none may be trained.
     """
     if choice.adapt:
-        return _adapted(choice, texts, rng, place or {}, tell)
+        return _adapted(choice, texts, rng, place, tell)
     tell(Preparing(f"loading the masked language model {choice.model}"))
     try:
-        device = (place or {}).get("device", "auto")
+        device = place.get("device", "auto")
         return ReadyModel(MaskedLanguageModel.load(choice.model, max_length=choice.max_length, device=device))
     except MissingHead:
         if not choice.train_head:
@@ -146,7 +151,7 @@ def load_masked_lm(
         name=choice.model,
         settings=HeadSettings(n_texts=choice.texts, epochs=choice.epochs),
         max_length=choice.max_length,
-        **place or {},
+        **place,
     )
     note = "" if model.training is None else _head_note(choice, min(choice.texts, len(texts)), model.training)
     return ReadyModel(model, note)

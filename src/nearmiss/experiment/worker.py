@@ -75,6 +75,7 @@ class _Hand:
                     self._bench.facts,
                     worker_bytes=self._bench.worker_bytes,
                     on_accelerator=self._bench.on_accelerator,
+                    readers_of_surprisal=self._bench.dispensable_readers_of_surprisal(keys),
                 )
             case MeasureSurprisal(keys):
                 return Prepared(self._bench.facts, self._measure_surprisal(self._bench, keys, self._tell))

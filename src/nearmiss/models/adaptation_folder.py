@@ -204,4 +204,6 @@ def _read_json(path: Path) -> dict[str, dict[str, Fact]] | None:
         found: dict[str, dict[str, Fact]] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    except ValueError as error:
+        raise RunConflict(f"{path} is damaged ({error}); delete {path.parent} to begin again") from error
     return found

@@ -8,6 +8,7 @@ import numpy as np
 
 from nearmiss.errors import InvalidInput
 from nearmiss.models.inference import Precision, Reading
+from nearmiss.models.schedule import linear_rate
 
 __all__ = ["AdaptationSettings"]
 
@@ -93,7 +94,4 @@ class AdaptationSettings:
         >>> [settings.rate_at(step, 10) for step in (0, 1, 2, 9)]
         [0.25, 0.5, 0.5, 0.0625]
         """
-        rising = self.warmup * total
-        if step < rising:
-            return self.learning_rate * min(1.0, (step + 1) / rising)
-        return self.learning_rate * (total - step) / (total - rising)
+        return linear_rate(self.learning_rate, step, total, self.warmup)

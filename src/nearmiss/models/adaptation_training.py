@@ -19,6 +19,7 @@ from nearmiss.models.encoder import Encoder, find_model
 from nearmiss.models.inference import Reading, resolve_precision
 from nearmiss.models.masking import MaskedBatch, MaskedBatches, Purpose, evaluation_batches, stream, summed_loss
 from nearmiss.models.mlm_head import HeadSettings, log_frequencies, train_tied_head
+from nearmiss.models.schedule import decay_groups
 from nearmiss.models.tokens import Tokens
 from nearmiss.text.corpus import Texts
 
@@ -137,7 +138,8 @@ class Training:
         self.model = load_adaptable(find_model(ground.encoder.name), ground.encoder)
         self.model.set_dropout(settings.dropout)
         self._parameters = self.model.named_parameters()
-        self._optimizer = _optimizer(self._parameters, settings)
+        groups = decay_groups(self._parameters.values(), settings.weight_decay)
+        self._optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=_BETAS, eps=_EPSILON, fused=True)
         if not self._restored():
             began = time.perf_counter()
             self._start_head()
@@ -248,13 +250,3 @@ class Training:
                     "exp_avg_sq": torch.empty_like(parameter).copy_(state.tensors[f"exp_avg_sq {name}"]),
                 }
         return True
-
-
-def _optimizer(parameters: dict[str, nn.Parameter], settings: AdaptationSettings) -> torch.optim.AdamW:
-    matrices = [p for p in parameters.values() if p.ndim > 1]
-    vectors = [p for p in parameters.values() if p.ndim == 1]  # biases and norms are not decayed
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=_BETAS, eps=_EPSILON, fused=True)

@@ -18,6 +18,7 @@ from torch.nn.functional import cross_entropy
 
 from nearmiss.errors import InvalidInput
 from nearmiss.models.inference import model_inputs
+from nearmiss.models.schedule import decay_groups, linear_rate
 from nearmiss.models.sequence_model import SequenceModel, read
 from nearmiss.models.tokens import Tokens
 
@@ -112,8 +113,7 @@ class FinetuneRecipe:
         >>> [round(FinetuneRecipe(warmup=0.2).rate_factor(step, 10), 3) for step in (0, 1, 2, 9)]
         [0.5, 1.0, 1.0, 0.125]
         """
-        rising = self.warmup * steps
-        return min(1.0, (step + 1) / rising) if step < rising else (steps - step) / (steps - rising)
+        return linear_rate(1.0, step, steps, self.warmup)
 
 
 #: ``paper``: Margatina et al. 2021, A.1, with the epochs, warm-up and clipping of their published code, for BERT-base.
@@ -213,7 +213,9 @@ def finetune(
     device = encoder.device
     if recipe.freeze_embeddings:
         encoder.model.get_input_embeddings().requires_grad_(False)
-    optimizer = _optimizer(model, recipe)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = decay_groups(trained, recipe.weight_decay)
+    optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, eps=recipe.epsilon, fused=True)
     steps, per_epoch = recipe.steps(len(train)), recipe.steps_per_epoch(len(train))
     # With many short epochs the set is looked at as often as in the epochs that were asked for.
     looks = recipe.epochs * recipe.evaluations_per_epoch
@@ -284,12 +286,3 @@ def _mean_loss(sequence: SequenceModel, examples: Examples, half: bool) -> float
     logits = read(sequence, examples.tokens, half=half).logits
     sequence.model.train()
     return float(cross_entropy(logits.double(), examples.labels.cpu()))
-
-
-def _optimizer(model: nn.Module, recipe: FinetuneRecipe) -> torch.optim.AdamW:
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, eps=recipe.epsilon, fused=True)

@@ -34,6 +34,7 @@ __all__ = [
     "TokenStates",
     "batches",
     "hidden_states",
+    "mean_over_tokens",
     "model_inputs",
     "pooled",
     "resolve_precision",
@@ -309,8 +310,19 @@ def pooled(
 def _pool(batch: StateBatch, pooling: Pooling) -> Tensor:
     if pooling is Pooling.CLS:
         return batch.states[:, 0].float()
-    weights = batch.mask.float().unsqueeze(-1)
-    return (batch.states.float() * weights).sum(dim=1) / weights.sum(dim=1)
+    return mean_over_tokens(batch.states, batch.mask)
+
+
+def mean_over_tokens(states: Tensor, mask: Tensor) -> Tensor:
+    """Average states (b, t, d) over each text's real tokens, shape (b, d), float32; padding takes no part.
+
+    Examples
+    --------
+    >>> mean_over_tokens(torch.tensor([[[1.0], [3.0], [9.0]]]), torch.tensor([[1, 1, 0]]))
+    tensor([[2.]])
+    """
+    weights = mask.float().unsqueeze(-1)
+    return (states.float() * weights).sum(dim=1) / weights.sum(dim=1)
 
 
 def model_inputs(encoder: Encoder, tokens: Tokens, positions: npt.NDArray[np.int64]) -> dict[str, Tensor]:

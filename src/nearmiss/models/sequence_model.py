@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from nearmiss.errors import ModelUnavailable, UnknownName
 from nearmiss.models.base import PENULTIMATE
 from nearmiss.models.encoder import EMBEDDED, Encoder, ModelFiles, damage_named, find_model, load_quietly
-from nearmiss.models.inference import GRANULARITY, batches, model_inputs
+from nearmiss.models.inference import GRANULARITY, Pooling, batches, mean_over_tokens, model_inputs
 from nearmiss.models.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["CLS", "REPRESENTATIONS", "SequenceModel", "Spoken", "load_sequence_model", "read"]
 
 #: The last layer's state of the first token: the paper's Φ.
-CLS = "cls"
+CLS = str(Pooling.CLS)
 #: What the last linear layer reads; in BERT that is the pooler's output, the Φ of the paper's published code.
 POOLER = "pooler"
 #: Mean of the last layer's states over the text's tokens.
 MEAN_OUTPUT = "mean-output"
 #: Mean of the embedding layer's output over the text's tokens.
-MEAN_EMBEDDING = "mean-embedding"
+MEAN_EMBEDDING = str(Pooling.EMBEDDING)
 REPRESENTATIONS = (PENULTIMATE, POOLER, CLS, MEAN_OUTPUT, MEAN_EMBEDDING)
 _FROM_STATES = frozenset({CLS, MEAN_OUTPUT, MEAN_EMBEDDING})
 
@@ -173,9 +173,7 @@ def read(
 def _pooled(name: str, states: tuple[Tensor, ...], mask: Tensor) -> Tensor:
     if name == CLS:
         return states[-1][:, 0].float()
-    weights = mask.float().unsqueeze(-1)
-    layer = states[-1] if name == MEAN_OUTPUT else states[0]
-    return (layer.float() * weights).sum(dim=1) / weights.sum(dim=1)
+    return mean_over_tokens(states[-1] if name == MEAN_OUTPUT else states[0], mask)
 
 
 @contextmanager

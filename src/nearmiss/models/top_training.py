@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from nearmiss.errors import InvalidInput
+from nearmiss.models.schedule import decay_groups, linear_rate
 from nearmiss.models.store import RaggedRows
 from nearmiss.models.top_layers import Dropout, DropoutFunction, PaddedStates, TopLayers, keep_all
 
@@ -80,10 +81,7 @@ class Recipe:
         >>> [round(recipe.rate_factor(step), 3) for step in (0, 1, 2, 9)]
         [0.5, 1.0, 1.0, 0.125]
         """
-        rising = self.warmup * self.steps
-        if step < rising:
-            return min(1.0, (step + 1) / rising)
-        return (self.steps - step) / (self.steps - rising)
+        return linear_rate(1.0, step, self.steps, self.warmup)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -236,11 +234,11 @@ class _BatchOrder:
 
 
 def _optimizer(network: TunedNetwork, recipe: Recipe) -> torch.optim.AdamW:
-    matrices = [p for p in network.top.parameters() if p.ndim > 1]
-    vectors = [p for p in network.top.parameters() if p.ndim == 1]  # biases and norms are not decayed
     groups = [
-        {"params": matrices, "lr": recipe.learning_rate, "weight_decay": recipe.weight_decay},
-        {"params": vectors, "lr": recipe.learning_rate, "weight_decay": 0.0},
+        *(
+            {**group, "lr": recipe.learning_rate}
+            for group in decay_groups(network.top.parameters(), recipe.weight_decay)
+        ),
         {"params": list(network.head.parameters()), "lr": recipe.head_learning_rate, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, fused=True)

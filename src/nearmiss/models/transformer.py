@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +34,15 @@ from nearmiss.text.corpus import Texts
 
 __all__ = ["FinetunedClassifier"]
 
-_Value = TypeVar("_Value", int, float, bool)
 _ABILITY = Ability("finetuned", frozenset({Signal.LOG_PROBS, Signal.FEATURES, Signal.MC_LOG_PROBS}), REPRESENTATIONS)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Labeled:
+    """Texts and their class ids, shape (n,)."""
+
+    texts: Texts
+    labels: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +95,8 @@ stop_loss, freeze_embeddings
 
     Notes
     -----
-    Results are the same to the bit for the same arguments, generator state and number of threads. Representations:
+    On a CPU, results are the same to the bit for the same arguments, generator state and number of threads; attention's
+    backward pass on CUDA promises no such thing. Representations:
     ``cls`` (the last layer's first token, the paper's Φ, in which distances are measured), ``penultimate`` or
     ``pooler`` (what the last linear layer reads, the Φ of the paper's code), ``mean-output`` and ``mean-embedding``
     (padding left out).
@@ -136,20 +144,19 @@ stop_loss, freeze_embeddings
             raise InvalidInput(f"class_weight {class_weight!r} is neither 'none' nor 'balanced'")
         if retries < 0 or mc_samples < 1:
             raise InvalidInput(f"retries is {retries} and mc_samples {mc_samples}; take at least 0 and 1")
-        chosen = PRESETS[preset]
-        self._recipe = FinetuneRecipe(
-            epochs=_first(epochs, chosen.epochs),
-            min_steps=_first(min_steps, chosen.min_steps),
-            batch_size=_first(batch_size, chosen.batch_size),
-            learning_rate=_first(learning_rate, chosen.learning_rate),
-            warmup=_first(warmup, chosen.warmup),
-            weight_decay=_first(weight_decay, chosen.weight_decay),
-            epsilon=chosen.epsilon,
-            max_gradient_norm=_first(max_gradient_norm, chosen.max_gradient_norm),
-            evaluations_per_epoch=_first(evaluations_per_epoch, chosen.evaluations_per_epoch),
-            stop_loss=_first(stop_loss, chosen.stop_loss),
-            freeze_embeddings=_first(freeze_embeddings, chosen.freeze_embeddings),
-        )
+        given: dict[str, Any] = {
+            "epochs": epochs,
+            "min_steps": min_steps,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "warmup": warmup,
+            "weight_decay": weight_decay,
+            "max_gradient_norm": max_gradient_norm,
+            "evaluations_per_epoch": evaluations_per_epoch,
+            "stop_loss": stop_loss,
+            "freeze_embeddings": freeze_embeddings,
+        }
+        self._recipe = replace(PRESETS[preset], **{name: value for name, value in given.items() if value is not None})
         self._name = model
         self._reading = Reading(max_length, precision, tokens_per_batch)
         self._balanced = class_weight == "balanced"
@@ -158,7 +165,7 @@ stop_loss, freeze_embeddings
         self._mc_samples = mc_samples
         self._device_name = device
         self._vectors = FrozenVectors(model, Reading(max_length, precision), device=device, cache_dir=cache_dir)
-        self._validation: tuple[Texts, npt.NDArray[np.int64]] | None = None
+        self._validation: _Labeled | None = None
         self._trained: SequenceModel | None = None
         self._labels_seen = 0
         self._report: FitReport | None = None
@@ -209,7 +216,7 @@ stop_loss, freeze_embeddings
         InvalidArray
             Lengths differ.
         """
-        self._validation = (texts, labels) if len(texts) else None
+        self._validation = _Labeled(texts, labels) if len(texts) else None
 
     def prepare(self, texts: Texts) -> None:
         """Find the model, so that what cannot be had is refused before any training; no work is label-free here.
@@ -233,17 +240,17 @@ stop_loss, freeze_embeddings
         ModelUnavailable
             The model cannot be found or loaded.
         """
-        labels = checked_labels(texts, labels, n_classes)
+        train = _Labeled(texts, checked_labels(texts, labels, n_classes))
         validation = self._validation
         if validation is not None:
-            validation = validation[0], checked_labels(*validation, n_classes)
+            validation = _Labeled(validation.texts, checked_labels(validation.texts, validation.labels, n_classes))
         kept: _Attempt | None = None
         start = self._trained if self._warm_start else None
         if start is None:
             self.restart()  # the last model's memory is free before the next one takes any
         for attempt in range(1, 2 + self._retries):
             begun, start = start, None  # what has collapsed is no place to go on from
-            ended = self._attempt(begun, texts, labels, validation, n_classes, rng)
+            ended = self._attempt(begun, train, validation, n_classes, rng)
             if kept is None or not ended.report.collapsed or _loss(ended) < _loss(kept):
                 kept = ended
             self._trained, self._report = kept.sequence, replace(kept.report, attempts=attempt)
@@ -324,7 +331,7 @@ stop_loss, freeze_embeddings
         facts = {
             "base model": self._name,
             "labelled texts": str(self._labels_seen),
-            "validation texts": str(len(self._validation[0]) if self._validation else 0),
+            "validation texts": str(len(self._validation.texts) if self._validation else 0),
             "texts cut after": f"{self._reading.max_length} tokens",
             "recipe": str(self._recipe),
             "training": str(self._report),
@@ -350,9 +357,8 @@ stop_loss, freeze_embeddings
     def _attempt(
         self,
         begun: SequenceModel | None,
-        texts: Texts,
-        labels: npt.NDArray[np.int64],
-        validation: tuple[Texts, npt.NDArray[np.int64]] | None,
+        labeled: _Labeled,
+        validation: _Labeled | None,
         n_classes: int,
         rng: np.random.Generator,
     ) -> _Attempt:
@@ -360,18 +366,18 @@ stop_loss, freeze_embeddings
         if begun is None or begun.head.out_features != n_classes:
             begun = load_sequence_model(self._name, n_classes, self._device, head_seed)
         begun.model.requires_grad_(True)
-        train = self._examples(begun, texts, labels)
+        train = self._examples(begun, labeled)
         with isolated_torch_seed(dropout_seed):
             trained = finetune(
                 begun,
                 train,
                 self._recipe,
                 rng,
-                validation=None if validation is None else self._examples(begun, *validation),
+                validation=None if validation is None else self._examples(begun, validation),
                 class_weights=balanced_weights(train.labels, n_classes) if self._balanced else None,
                 half=self._half,
             )
-        collapsed = len(np.unique(labels)) > 1 and _one_class(self._read(begun, train.tokens, ()).logits)
+        collapsed = len(np.unique(labeled.labels)) > 1 and _one_class(self._read(begun, train.tokens, ()).logits)
         report = FitReport(
             steps=trained.steps,
             collapsed=collapsed,
@@ -380,18 +386,14 @@ stop_loss, freeze_embeddings
         )
         return _Attempt(begun, report)
 
-    def _examples(self, sequence: SequenceModel, texts: Texts, labels: npt.NDArray[np.int64]) -> Examples:
-        tokens = tokenize(sequence.encoder, texts, self._reading.max_length)
-        return Examples(tokens, torch.from_numpy(labels).to(self._device))
+    def _examples(self, sequence: SequenceModel, labeled: _Labeled) -> Examples:
+        tokens = tokenize(sequence.encoder, labeled.texts, self._reading.max_length)
+        return Examples(tokens, torch.from_numpy(labeled.labels).to(self._device))
 
 
 def _loss(attempt: _Attempt) -> float:
     """Give the training loss; one that ran off into NaN is the worst there can be."""
     return float(np.nan_to_num(attempt.report.train_loss, nan=np.inf))
-
-
-def _first(given: _Value | None, otherwise: _Value) -> _Value:
-    return otherwise if given is None else given
 
 
 def _one_class(logits: Tensor) -> bool:

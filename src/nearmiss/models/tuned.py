@@ -23,6 +23,7 @@ from nearmiss.models.encoder import EMBEDDED, Encoder, load_encoder
 from nearmiss.models.frozen import FrozenVectors
 from nearmiss.models.inference import Pooling, Precision, Reading, batches, token_states
 from nearmiss.models.logistic import ClassWeight
+from nearmiss.models.sequence_model import MEAN_EMBEDDING, MEAN_OUTPUT
 from nearmiss.models.store import ArrayStore, RaggedRows, default_cache_dir
 from nearmiss.models.top_layers import (
     Dropout,
@@ -36,16 +37,12 @@ from nearmiss.models.top_layers import (
 from nearmiss.models.top_training import Outputs, Recipe, TunedNetwork, balanced_weights, gather, train
 from nearmiss.text.corpus import Texts
 
-__all__ = ["INPUT_CLS", "INPUT_MEAN", "MEAN_EMBEDDING", "MEAN_OUTPUT", "TunedClassifier"]
+__all__ = ["INPUT_CLS", "INPUT_MEAN", "TunedClassifier"]
 
 #: Mean of the cached states that the tuned layers read: does not adapt to the labels.
 INPUT_MEAN = "input-mean"
 #: The cached state of the first token: does not adapt to the labels.
 INPUT_CLS = "input-cls"
-#: Mean of the last tuned layer's output over all tokens, which the read-out itself need not compute.
-MEAN_OUTPUT = "mean-output"
-#: Mean of the embedding layer's output: does not adapt to the labels, for that layer is not trained.
-MEAN_EMBEDDING = "mean-embedding"
 
 _ABILITY = Ability(
     "tuned",

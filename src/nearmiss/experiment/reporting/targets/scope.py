@@ -124,7 +124,7 @@ def _amounts(grid: Grid, datasets: Sequence[str]) -> list[str]:
     }
     if other:
         cut = [f"{dataset_title(name)} {length}" for name, length in other.items()]
-        told.append(f"Texts are cut after fewer or more tokens than the paper's 128 (IMDB 256): {listing(cut)}.")
+        told.append(f"Texts are cut after other numbers of tokens than the paper's (128, IMDB 256): {listing(cut)}.")
     if here.masked_lm.max_length not in (None, here.max_length):
         told.append(f"ALPS reads the first {here.masked_lm.max_length} tokens of a text.")
     return told
