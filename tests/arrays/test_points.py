@@ -12,20 +12,21 @@ from nearmiss.arrays.points import point_sets
 
 
 def worst_ratio(x, y, frame_name):
-    """Return the largest |σ²δ² − (a² + D)| / E over all pairs, δ² exact."""
+    """Return how far from the middle of its bounds σ²δ² (exact) lies at most, 1 being a bound itself."""
     sets = point_sets(x, y)
     frame = getattr(sets.points, frame_name)
     block = frame.block(slice(0, x.shape[0]))
-    approximate = np.concatenate([block.approximate(piece).double().numpy() for piece in frame.pieces], axis=1)
+    keys = torch.cat([block.keys(piece).clone() for piece in frame.pieces], dim=1)
+    lower, upper = block.lower(keys).numpy(), block.upper(keys).numpy()
     dense = [part.toarray() if sparse.issparse(part) else part for part in (x, y[np.unique(sets.occurrences)])]
     exact = np.array([[float(exact_squared_distance(a, b)) for b in dense[1]] for a in dense[0]]) * frame.scale**2
-    return (abs(exact - (block.offset.numpy()[:, None] + approximate)) / block.error.numpy()[:, None]).max()
+    return (abs(exact - (lower + upper) / 2) / ((upper - lower) / 2)).max()
 
 
 @settings(deadline=None, max_examples=40)
 @given(
     seed=st.integers(0, 2**32),
-    dimension=st.sampled_from([1, 3, 17, 64]),
+    dimension=st.sampled_from([1, 3, 7, 17, 64]),  # at 7, with 4 queries, references are left as they lie
     offset=st.sampled_from([0.0, 1.0, 1e4]),
     scale=st.sampled_from([1e-42, 1e-20, 1.0, 1e15]),
     outlier=st.sampled_from([1.0, 1e3]),
@@ -59,11 +60,11 @@ def test_queries_whose_products_would_overflow_have_no_bound():
 
 def test_shorter_matrix_products_send_the_fast_route_to_float64():
     x = np.eye(3, dtype=np.float32)
-    assert point_sets(x, x).points.fast.block(slice(0, 3)).approximate(slice(0, 3)).dtype == torch.float32
+    assert point_sets(x, x).points.fast.block(slice(0, 3)).keys(slice(0, 3)).dtype == torch.float32
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
     try:
-        assert point_sets(x, x).points.fast.block(slice(0, 3)).approximate(slice(0, 3)).dtype == torch.float64
+        assert point_sets(x, x).points.fast.block(slice(0, 3)).keys(slice(0, 3)).dtype == torch.float64
     finally:
         torch.set_float32_matmul_precision(before)
 

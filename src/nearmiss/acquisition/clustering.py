@@ -15,7 +15,7 @@ from torch import Tensor
 from nearmiss.acquisition.base import Card, IndexArray, Needs, PoolView, Selection, Signal
 from nearmiss.arrays.covering import farthest_first
 from nearmiss.arrays.distances import normalize_rows
-from nearmiss.arrays.kmeans import kmeans, nearest_distinct
+from nearmiss.arrays.kmeans import kmeans, kmeans_centers, nearest_distinct
 from nearmiss.arrays.neighbors import nearest_neighbors
 from nearmiss.arrays.seeding import ProductPoints, Rows, as_rows
 from nearmiss.arrays.tensors import Sparse, as_csr, required
@@ -73,7 +73,7 @@ class _NearestToCentroids:
         view.require(n)
         name = f"pool {self.reads}"
         vectors = normalize_rows(as_rows(required(getattr(view.pool, self.reads), name, view.size), name))
-        centers = kmeans(vectors, n, rng, iterations=self.iterations).centers
+        centers = kmeans_centers(vectors, n, rng, iterations=self.iterations)
         near = nearest_distinct(vectors, centers)
         order = np.lexsort((near.indices, near.distances))
         return Selection(near.indices[order], -near.distances[order])

@@ -25,7 +25,7 @@ from nearmiss.acquisition.base import (
 )
 from nearmiss.arrays.distances import normalize_rows
 from nearmiss.arrays.divergence import as_log_probs, cross_entropy, kl_divergence
-from nearmiss.arrays.neighbors import nearest_neighbors
+from nearmiss.arrays.neighbors import nearest_neighbors, nearest_sets
 from nearmiss.arrays.seeding import as_rows
 from nearmiss.arrays.selection import top_indices
 from nearmiss.arrays.tensors import Matrix, as_labels, is_sparse, required, row_blocks, take_rows, to_numpy
@@ -171,7 +171,7 @@ class Cal:
         InvalidInput
             Nothing is labelled yet.
         """
-        return self._scores(self._pairs(view))
+        return self._pooled(self._pairs(view))
 
     def select(self, view: PoolView, n: int, rng: np.random.Generator) -> Selection:
         """Choose the n most contrastive candidates, and say which labelled neighbours made them so.
@@ -186,10 +186,9 @@ class Cal:
             Nothing is labelled yet.
         """
         view.require(n)
-        pairs = self._pairs(view)
-        scores = self._scores(pairs)
+        scores = self.scores(view)
         picks = top_indices(scores, n, rng)
-        return Selection(picks, scores[picks], pairs.explain(picks))
+        return Selection(picks, scores[picks], self.explain(view, picks))
 
     def explain(self, view: PoolView, indices: IndexArray) -> NeighborExplanation:
         """Lay out the labelled neighbours of these candidates, in their order, nearest first.
@@ -201,19 +200,27 @@ class Cal:
         InvalidInput
             Nothing is labelled yet.
         """
-        if self.variant.anchor == "pool":
-            return self._pairs(_narrowed(view, indices)).explain(np.arange(len(indices)))
-        return self._pairs(view).explain(indices)
+        if self.variant.anchor == "labeled":
+            return self._pairs(view).explain(indices)
+        view = _narrowed(view, indices)
+        pool, labeled = self._compared(view)
+        found = nearest_neighbors(pool, labeled, self.k)
+        candidates = np.repeat(np.arange(view.size), found.indices.shape[1])
+        divergences = self._divergence(view, labeled.shape[0])(candidates, found.indices.ravel())
+        return NeighborExplanation(found.indices, found.distances, divergences.reshape(found.indices.shape))
+
+    def _compared(self, view: PoolView) -> tuple[Matrix, Matrix]:
+        pool, labeled = _features(view)
+        return (normalize_rows(pool), normalize_rows(labeled)) if self.normalize else (pool, labeled)
 
     def _pairs(self, view: PoolView) -> _Pairs:
-        pool, labeled = _features(view)
+        pool, labeled = self._compared(view)
         divergence = self._divergence(view, labeled.shape[0])
-        if self.normalize:
-            pool, labeled = normalize_rows(pool), normalize_rows(labeled)
         if self.variant.anchor == "pool":
-            found = nearest_neighbors(pool, labeled, self.k)
-            candidates = np.repeat(np.arange(view.size), found.indices.shape[1])
-            examples, distances = found.indices.ravel(), found.distances.ravel()
+            # Which neighbours, not how near: distances are computed for the few candidates that are explained.
+            sets = nearest_sets(pool, labeled, self.k)
+            candidates, examples = np.repeat(np.arange(view.size), sets.shape[1]), sets.ravel()
+            distances = np.full(len(examples), np.nan)
         else:
             found = nearest_neighbors(labeled, pool, self.k)
             examples = np.repeat(np.arange(labeled.shape[0]), found.indices.shape[1])
@@ -236,7 +243,7 @@ class Cal:
             )
         return partial(_kl_divergences, log_p.to(log_q.device), log_q)
 
-    def _scores(self, pairs: _Pairs) -> npt.NDArray[np.float64]:
+    def _pooled(self, pairs: _Pairs) -> npt.NDArray[np.float64]:
         pooled = pairs.pooled(self.variant.reduce)
         return pooled if self.variant.order == "contrastive" else 0.0 - pooled
 

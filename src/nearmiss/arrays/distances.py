@@ -43,13 +43,20 @@ def normalize_rows(X: Matrix) -> Matrix:
 
 def _normalize_dense(matrix: Tensor) -> Tensor:
     largest = torch.linalg.vector_norm(matrix, ord=torch.inf, dim=1, keepdim=True)
+    if len(matrix) and float(largest.min()) > 2.0**-40 and float(largest.max()) < 2.0**40:
+        return matrix / _lengths(matrix)
     exponent = torch.frexp(largest).exponent.to(matrix.dtype)
     # In two steps: the reciprocal of a subnormal number has no representation.
     half = (exponent / 2).floor()
     scaled = matrix * torch.exp2(-half)
     scaled *= torch.exp2(half - exponent)
-    norms = torch.linalg.vector_norm(scaled, dim=1, keepdim=True, dtype=torch.float64).to(matrix.dtype)
+    norms = _lengths(scaled)
     return scaled.div_(norms.where(norms > 0, 1.0))
+
+
+def _lengths(matrix: Tensor) -> Tensor:
+    norms: Tensor = torch.linalg.vector_norm(matrix, dim=1, keepdim=True, dtype=torch.float64)
+    return norms.to(matrix.dtype)
 
 
 def _normalize_sparse(csr: Sparse) -> Sparse:

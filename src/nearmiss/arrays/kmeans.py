@@ -28,7 +28,10 @@ from nearmiss.arrays.seeding import (
 from nearmiss.arrays.tensors import Matrix, is_sparse, to_numpy
 from nearmiss.errors import InvalidArray, InvalidInput
 
-__all__ = ["KMeans", "NearestRows", "kmeans", "nearest_distinct"]
+__all__ = ["KMeans", "NearestRows", "kmeans", "kmeans_centers", "nearest_distinct"]
+
+Init = Literal["k-means++", "random"]
+FloatMatrix = npt.NDArray[np.floating]
 
 #: Rows looked up per centre at first; collisions seldom go deeper.
 FIRST_DEPTH = 16
@@ -86,7 +89,7 @@ def kmeans(
     n_clusters: int,
     rng: np.random.Generator,
     iterations: int = 10,
-    init: Literal["k-means++", "random"] = "k-means++",
+    init: Init = "k-means++",
     weights: Float64Array | None = None,
 ) -> KMeans:
     """Partition the rows of X by Lloyd's algorithm from one start, stopping early once no row changes its cluster.
@@ -115,6 +118,43 @@ def kmeans(
     >>> np.sort(kmeans(X, 2, np.random.default_rng(0)).centers.ravel())
     array([ 0.5, 10.5])
     """
+    run = _lloyd(X, n_clusters, rng, iterations, init, weights)
+    assignment = run.assignment or _assign(run.rows, run.lengths, run.centers)
+    return KMeans(
+        centers=run.centers.cpu().numpy(),
+        assignments=assignment.clusters,
+        squared_distances=assignment.squared_distances,
+        inertia=float(run.mass @ assignment.squared_distances),
+        iterations=run.iterations,
+    )
+
+
+def kmeans_centers(X: Matrix, n_clusters: int, rng: np.random.Generator, iterations: int = 10) -> FloatMatrix:
+    """Give the centres of `kmeans` alone, shape (k, d): one pass over the rows less.
+
+    Examples
+    --------
+    >>> np.sort(kmeans_centers(np.array([[0.0], [1.0], [10.0], [11.0]]), 2, np.random.default_rng(0)).ravel())
+    array([ 0.5, 10.5])
+    """
+    return _lloyd(X, n_clusters, rng, iterations, "k-means++", None).centers.cpu().numpy()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Run:
+    """Where Lloyd's algorithm stopped; ``assignment`` is None where the centres moved after the last one."""
+
+    rows: Rows
+    lengths: Float64Array
+    mass: Float64Array
+    centers: Tensor
+    assignment: _Assignment | None
+    iterations: int
+
+
+def _lloyd(
+    X: Matrix, n_clusters: int, rng: np.random.Generator, iterations: int, init: Init, weights: Float64Array | None
+) -> _Run:
     points = ProductPoints(X)
     rows = points.factors[0]
     n = points.size
@@ -128,21 +168,14 @@ def kmeans(
     else:
         starts = rng.choice(n, size=n_clusters, replace=False)
     centers = dense_rows(rows, starts)
-    assignment = _assign(rows, points.squared_norms, centers)
-    done = 0
-    while done < iterations:
+    before: _Assignment | None = None
+    for done in range(iterations):
+        assignment = _assign(rows, points.squared_norms, centers)
+        if before is not None and np.array_equal(before.clusters, assignment.clusters):
+            return _Run(rows, points.squared_norms, mass, centers, assignment, done)
         centers = _update(rows, assignment, mass, n_clusters)
-        before, assignment = assignment, _assign(rows, points.squared_norms, centers)
-        done += 1
-        if np.array_equal(before.clusters, assignment.clusters):
-            break
-    return KMeans(
-        centers=centers.cpu().numpy(),
-        assignments=assignment.clusters,
-        squared_distances=assignment.squared_distances,
-        inertia=float(mass @ assignment.squared_distances),
-        iterations=done,
-    )
+        before = assignment
+    return _Run(rows, points.squared_norms, mass, centers, None, iterations)
 
 
 def _checked_weights(weights: Float64Array, n: int) -> Float64Array:

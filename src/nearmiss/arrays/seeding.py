@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from nearmiss.arrays.distances import squared_norms
+from nearmiss.arrays.products import row_products
 from nearmiss.arrays.tensors import Matrix, Sparse, as_csr, as_matrix, is_sparse, row_blocks, to_numpy
 from nearmiss.errors import InvalidArray, InvalidInput
 
@@ -73,7 +74,7 @@ def inner_products(X: Rows, Y: Tensor) -> Tensor:
             [4.]])
     """
     if isinstance(X, Tensor):
-        return X @ Y.T
+        return row_products(X, Y)
     return torch.from_numpy(np.asarray(X @ np.ascontiguousarray(Y.numpy().T)))
 
 

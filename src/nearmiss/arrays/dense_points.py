@@ -1,0 +1,247 @@
+"""Dense points: keys by matrix products about the mean of the references, distances by differences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from nearmiss.arrays.duplicates import first_occurrences
+from nearmiss.arrays.frames import ALL, Frame, QueryBlock, Rows, error_bound, power_of_two
+from nearmiss.arrays.products import row_products
+from nearmiss.arrays.tensors import row_blocks
+
+__all__ = ["Block", "DensePoints", "PreparedFrame", "Room", "largest_magnitude"]
+
+#: Moved references of one piece.
+PIECE_BYTES = 32 * 2**20
+
+#: Moved references are kept up to this size, and moved anew for every block of queries beyond it.
+KEPT_BYTES = 192 * 2**20
+
+#: Differences taken at once: several passes are made over them, and they should stay near the cores.
+DIFFERENCE_BYTES = 2**19
+DEVICE_DIFFERENCE_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Some queries moved as the references are, with a², E and the frame that multiplies them.
+
+    ``moved`` has shape (B, ·), ``offset`` and ``error`` (B,) in float64.
+    """
+
+    moved: Tensor
+    offset: Tensor
+    error: Tensor
+    frame: PreparedFrame | _PlainFrame
+
+    def keys(self, columns: slice) -> Tensor:
+        """Compute D, shape (B, columns); overwritten by the next call."""
+        return self.frame.keys(self.moved, columns)
+
+    def lower(self, keys: Tensor, queries: Rows = ALL) -> Tensor:
+        """Bound σ²δ² from below."""
+        return keys + (self.offset - self.error)[queries, None]
+
+    def upper(self, keys: Tensor, queries: Rows = ALL) -> Tensor:
+        """Bound σ²δ² from above."""
+        return keys + (self.offset + self.error)[queries, None]
+
+
+class Room:
+    """Memory where products are written: fresh memory for each would cost as much as the product."""
+
+    def __init__(self, like: Tensor) -> None:
+        self._held = like.new_empty(0)
+
+    def of(self, n: int, m: int) -> Tensor:
+        """Lend a contiguous (n, m) matrix, until the next call."""
+        if len(self._held) < n * m:
+            self._held = self._held.new_empty(n * m)
+        return self._held[: n * m].view(n, m)
+
+
+class PreparedFrame:
+    """References moved to their mean, scaled to a safe magnitude and laid out for products, in one precision."""
+
+    def __init__(self, owner: DensePoints, dtype: torch.dtype) -> None:
+        self._owner = owner
+        self._dtype = dtype
+        self._width = owner.x.shape[1] + 1
+        self.pieces = tuple(row_blocks(owner.n_references, self._width * dtype.itemsize, PIECE_BYTES))
+        self.scale = power_of_two(max(largest_magnitude(owner.reference_rows(piece)) for piece in self.pieces))
+        total = torch.zeros(self._width - 1, dtype=torch.float64, device=owner.device)
+        for piece in self.pieces:
+            total += (owner.reference_rows(piece) * self.scale).sum(dim=0, dtype=torch.float64)
+        self._center = (total / owner.n_references).to(dtype)
+        self._last: tuple[slice, Tensor] | None = None
+        self.references: Tensor | None = None
+        if owner.n_references * self._width * dtype.itemsize <= KEPT_BYTES:
+            self.references = torch.empty((owner.n_references, self._width), dtype=dtype, device=owner.device)
+            for piece in self.pieces:
+                self._prepare(piece, self.references[piece])
+        self.radius = max(float(self._piece(piece)[:, -1].max()) for piece in self.pieces) ** 0.5
+        widest = max(piece.stop - piece.start for piece in self.pieces)
+        self.row_bytes = (widest + 2 * self._width) * dtype.itemsize
+        self._room = Room(self._center)
+
+    def _move(self, rows: Tensor, out: Tensor) -> None:
+        """Move and scale rows; the last column of ``out``, one more than they have, is left to the caller."""
+        given = rows.to(self._dtype)
+        torch.sub(given if self.scale == 1 else given * self.scale, self._center, out=out[:, :-1])
+
+    def _prepare(self, columns: slice, out: Tensor) -> Tensor:
+        """Write (−2ŷ, ‖ŷ‖²) of some references."""
+        self._move(self._owner.reference_rows(columns), out)
+        out[:, -1] = _norms(out[:, :-1]).square()
+        out[:, :-1] *= -2
+        return out
+
+    def _piece(self, columns: slice) -> Tensor:
+        """Return (−2ŷ, ‖ŷ‖²) of some references; all are kept where memory allows, else the last piece."""
+        if self.references is not None:
+            return self.references[columns]
+        if self._last is None or self._last[0] != columns:
+            fresh = torch.empty(
+                (columns.stop - columns.start, self._width), dtype=self._dtype, device=self._owner.device
+            )
+            self._last = columns, self._prepare(columns, fresh)
+        return self._last[1]
+
+    def keys(self, moved: Tensor, columns: slice) -> Tensor:
+        """Multiply moved queries and some references."""
+        references = self._piece(columns)
+        return row_products(moved, references, out=self._room.of(len(moved), len(references)))
+
+    def block(self, rows: Rows) -> Block:
+        """Move some queries as the references were moved."""
+        given = self._owner.query_rows(rows)
+        moved = torch.empty((len(given), self._width), dtype=self._dtype, device=self._owner.device)
+        self._move(given, moved)
+        norms = _norms(moved[:, :-1]).to(torch.float64)
+        moved[:, -1] = 1
+        error = error_bound(norms, self.radius, self._width - 1, self._dtype)
+        return Block(moved, norms.square(), error, self)
+
+
+class _PlainFrame:
+    """References as they lie in memory, not moved: for few queries, on which a copy of all references is lost."""
+
+    scale = 1.0
+
+    def __init__(self, owner: DensePoints) -> None:
+        self._owner = owner
+        dimension = owner.x.shape[1]
+        self.pieces = tuple(row_blocks(owner.n_references, dimension * owner.y.itemsize, PIECE_BYTES))
+        norms = torch.cat([_norms(owner.y[piece]) for piece in self.pieces])
+        self._squares = norms.square()
+        self._radius = float(norms.max())
+        widest = max(piece.stop - piece.start for piece in self.pieces)
+        self.row_bytes = (widest + 2 * dimension) * owner.y.itemsize
+        self._room = Room(norms)
+
+    def keys(self, moved: Tensor, columns: slice) -> Tensor:
+        references = self._owner.y[columns]
+        products = row_products(moved, references, out=self._room.of(len(moved), len(references)))
+        return products.add_(self._squares[columns])
+
+    def block(self, rows: Rows) -> QueryBlock:
+        queries = self._owner.query_rows(rows)
+        norms = _norms(queries).to(torch.float64)
+        error = error_bound(norms, self._radius, queries.shape[1], queries.dtype)
+        return Block(queries * -2, norms.square(), error, self)
+
+
+def largest_magnitude(matrix: Tensor) -> float:
+    """Return the largest magnitude, 0 of an empty matrix; no temporary of the matrix's size is made.
+
+    Examples
+    --------
+    >>> largest_magnitude(torch.tensor([[1.0, -3.0]]))
+    3.0
+    """
+    if len(matrix) == 0:
+        return 0.0
+    return float(torch.linalg.vector_norm(matrix, ord=torch.inf, dim=1).max())
+
+
+def _norms(matrix: Tensor) -> Tensor:
+    norms: Tensor = torch.linalg.vector_norm(matrix, dim=1)
+    return norms
+
+
+class DensePoints:
+    """Dense points; ``kept`` are the rows of references that take part."""
+
+    def __init__(self, queries: Tensor, references: Tensor, kept: npt.NDArray[np.int64]) -> None:
+        self.x, self.y = queries, references
+        self.n_queries, self.n_references = len(queries), len(kept)
+        self.device = queries.device
+        self._differences: Tensor | None = None
+        self._kept = None if len(kept) == len(references) else torch.from_numpy(kept).to(self.device)
+
+    @cached_property
+    def precise(self) -> Frame:
+        """The fast route in float64."""
+        return PreparedFrame(self, torch.float64)
+
+    @cached_property
+    def fast(self) -> Frame:
+        """The fast route, in the precision of the points."""
+        dtype = torch.promote_types(self.x.dtype, self.y.dtype)
+        if dtype == torch.float64 or torch.get_float32_matmul_precision() != "highest":
+            return self.precise
+        few = self.n_queries < self.x.shape[1] < self.n_references
+        if few and self._kept is None and self.x.dtype == self.y.dtype and self._is_of_safe_magnitude():
+            return _PlainFrame(self)
+        return PreparedFrame(self, dtype)
+
+    def _is_of_safe_magnitude(self) -> bool:
+        return power_of_two(largest_magnitude(self.y)) == power_of_two(largest_magnitude(self.x)) == 1
+
+    def query_rows(self, rows: Rows) -> Tensor:
+        """Give some of the queries."""
+        return self.x[rows] if isinstance(rows, slice) else self.x.index_select(0, rows)
+
+    def reference_rows(self, columns: slice) -> Tensor:
+        """Give some of the references that take part."""
+        return self.y[columns] if self._kept is None else self.y.index_select(0, self._kept[columns])
+
+    def distances(self, rows: Rows, columns: Tensor) -> Tensor:
+        """Compute Euclidean distances by differences in float64: B queries, (B, K) references each."""
+        n, width = columns.shape
+        dimension = self.x.shape[1]
+        out = torch.empty((n, width), dtype=torch.float64, device=self.device)
+        limit = DIFFERENCE_BYTES if self.device.type == "cpu" else DEVICE_DIFFERENCE_BYTES
+        parts = list(row_blocks(n, width * dimension * 8, limit))
+        room = self._room(max((part.stop - part.start for part in parts), default=0) * width)
+        for part in parts:
+            flat = columns[part].flatten()
+            kept = flat if self._kept is None else self._kept[flat]
+            # Converted first: a subtraction that mixes precisions is several times as slow.
+            references = room[: len(flat)].copy_(self.y.index_select(0, kept))
+            queries = self.query_rows(_part(rows, part)).to(torch.float64)
+            difference = references.view(part.stop - part.start, width, dimension).sub_(queries[:, None])
+            torch.linalg.vector_norm(difference, dim=-1, out=out[part])
+        return out
+
+    def _room(self, pairs: int) -> Tensor:
+        """Give space for this many differences, kept from call to call: fresh pages cost more."""
+        if self._differences is None or len(self._differences) < pairs:
+            self._differences = torch.empty((pairs, self.y.shape[1]), dtype=torch.float64, device=self.device)
+        return self._differences
+
+    def repeats(self, rows: Tensor) -> npt.NDArray[np.int64]:
+        """Say for each of these queries at which position among them its like first occurs."""
+        return first_occurrences(self.query_rows(rows))
+
+
+def _part(rows: Rows, part: slice) -> Rows:
+    if isinstance(rows, slice):
+        return slice(rows.start + part.start, rows.start + part.stop)
+    return rows[part]

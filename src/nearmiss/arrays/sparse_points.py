@@ -1,0 +1,112 @@
+"""Sparse points (CSR): keys by sparse products; nothing is ever made dense but keys and distances."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from nearmiss.arrays.duplicates import first_occurrences
+from nearmiss.arrays.frames import ALL, Frame, QueryBlock, Rows, error_bound
+from nearmiss.arrays.tensors import Sparse, row_blocks
+
+__all__ = ["SparsePoints"]
+
+#: References of one piece.
+PIECE_ROWS = 2**17
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    rows: Sparse
+    offset: Tensor
+    error: Tensor
+    frame: _SparseFrame
+
+    def keys(self, columns: slice) -> Tensor:
+        products = torch.from_numpy((self.rows @ self.frame.piece(columns)).toarray())
+        return torch.add(self.frame.squares[columns], products, alpha=-2.0)
+
+    def lower(self, keys: Tensor, queries: Rows = ALL) -> Tensor:
+        return keys + (self.offset - self.error)[queries, None]
+
+    def upper(self, keys: Tensor, queries: Rows = ALL) -> Tensor:
+        return keys + (self.offset + self.error)[queries, None]
+
+
+class _SparseFrame:
+    """Sparse references, transposed piece by piece; float64 only."""
+
+    scale = 1.0
+
+    def __init__(self, owner: SparsePoints) -> None:
+        self._owner = owner
+        # A sparse product with every entry filled takes 12 bytes an entry beside the dense block's 8.
+        self.pieces = tuple(row_blocks(owner.n_references, 1, PIECE_ROWS))
+        self.row_bytes = 20 * min(owner.n_references, PIECE_ROWS)
+        self.squares = torch.from_numpy(_squares(owner.y))
+        self._radius = float(self.squares.max()) ** 0.5 * (1 + 2.0**-20)
+        self._terms = int(np.diff(owner.x.indptr).max(initial=0) + np.diff(owner.y.indptr).max(initial=0))
+        self._cache: tuple[slice, Sparse] | None = None
+
+    def piece(self, columns: slice) -> Sparse:
+        """Return transposed references; the last piece asked for is kept."""
+        if self._cache is None or self._cache[0] != columns:
+            self._cache = columns, sparse.csr_array(self._owner.y[columns].T)
+        return self._cache[1]
+
+    def block(self, rows: Rows) -> QueryBlock:
+        picked = self._owner.query_rows(rows)
+        squares = torch.from_numpy(_squares(picked))
+        error = error_bound(squares.sqrt(), self._radius, self._terms, torch.float64)
+        return _Block(picked, squares, error, self)
+
+
+def _squares(csr: Sparse) -> npt.NDArray[np.float64]:
+    squares: npt.NDArray[np.float64] = np.asarray(csr.multiply(csr).sum(axis=1), dtype=np.float64).ravel()
+    return squares
+
+
+class SparsePoints:
+    """CSR points; ``kept`` are the rows of references that take part."""
+
+    def __init__(self, queries: Sparse, references: Sparse, kept: npt.NDArray[np.int64]) -> None:
+        self.x = queries
+        self.y = references if len(kept) == references.shape[0] else references[kept]
+        self.n_queries, self.n_references = queries.shape[0], len(kept)
+        self.device = torch.device("cpu")
+
+    @cached_property
+    def precise(self) -> Frame:
+        """The fast route in float64."""
+        return _SparseFrame(self)
+
+    @property
+    def fast(self) -> Frame:
+        """The fast route: float64 as well."""
+        return self.precise
+
+    def query_rows(self, rows: Rows) -> Sparse:
+        """Give some of the queries."""
+        picked: Sparse = self.x[rows if isinstance(rows, slice) else rows.numpy()]
+        return picked
+
+    def distances(self, rows: Rows, columns: Tensor) -> Tensor:
+        """Compute Euclidean distances by differences in float64: B queries, (B, K) references each."""
+        x = self.query_rows(rows)
+        out = np.empty(columns.shape)
+        entries = (x.nnz // max(1, x.shape[0]) + self.y.nnz // self.n_references + 1) * 16
+        for part in row_blocks(len(columns), columns.shape[1] * entries):
+            picked = columns[part].numpy()
+            queries = np.repeat(np.arange(part.start, part.stop), picked.shape[1])
+            out[part] = _squares(x[queries] - self.y[picked.ravel()]).reshape(picked.shape)
+        return torch.from_numpy(np.sqrt(out))
+
+    def repeats(self, rows: Tensor) -> npt.NDArray[np.int64]:
+        """Say for each of these queries at which position among them its like first occurs."""
+        return first_occurrences(self.query_rows(rows))
