@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 TORCH := $(shell grep '^torch==' constraints.txt)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run demo test lint types imports check bench clean
+.PHONY: run demo test lint types imports check bench bench-finetuning clean
 
 run: $(VENV)/.installed
 	$(BIN)/nearmiss run examples/demo.toml --out runs/demo
@@ -31,10 +31,14 @@ imports: $(VENV)/.installed-dev
 # Tests come last, so that the output closes with pytest's own line.
 check: lint types imports test
 
+# Flags by BENCH: make bench BENCH="--quick"
 bench: $(VENV)/.installed
 	$(PIP) --group bench
-	$(BIN)/python -m benchmarks.selection
-	$(BIN)/python -m benchmarks.finetuning
+	$(BIN)/python -m benchmarks $(BENCH)
+
+bench-finetuning: $(VENV)/.installed
+	$(PIP) --group bench
+	$(BIN)/python -m benchmarks.finetuning $(BENCH)
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import platform
 import statistics
 import subprocess
 import sys
@@ -26,7 +25,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -35,8 +34,10 @@ import numpy.typing as npt
 import torch
 from torch.nn.functional import cosine_similarity
 
+from benchmarks.machine import processor
+from benchmarks.memory import own_peak
 from nearmiss.acquisition.base import Signal
-from nearmiss.experiment.machine import peak_memory, usable_cores
+from nearmiss.experiment.machine import usable_cores
 from nearmiss.models.encoder import EMBEDDED, find_model
 from nearmiss.models.inference import Precision
 from nearmiss.models.sequence_model import CLS, load_sequence_model, read
@@ -271,11 +272,7 @@ def print_peak(asked: str) -> None:
     train, unread = task.corpora()
     with quiet():
         way.logits(task, way.train(task, train), unread)
-    status = Path("/proc/self/status")
-    # On Linux getrusage counts what the parent held when it started this process; the kernel's VmHWM does not.
-    lines = status.read_text().splitlines() if status.exists() else []
-    peaks = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")]
-    print(peaks[0] if peaks else peak_memory())
+    print(own_peak())
 
 
 def table(task: Task, rows: Sequence[Row], compared: Agreement) -> str:
@@ -337,17 +334,6 @@ def preamble(command: str, model: str, max_length: int, repeats: int) -> str:
             "",
         ]
     )
-
-
-@cache
-def processor() -> str:
-    """Name the processor, and whether it multiplies bfloat16."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    facts = dict(line.split(":", 1) for line in lines if ":" in line)
-    name = {key.strip(): value.strip() for key, value in facts.items()}.get("model name", platform.processor())
-    native = any(torch.cpu.get_capabilities().get(flag, False) for flag in ("avx512_bf16", "amx_bf16"))
-    return f"{name} ({'with' if native else 'without'} bfloat16)"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -51,7 +51,7 @@ def test_options_of_cal_and_its_variant_stand_side_by_side():
     text = "cal:k=5,anchor=labeled,divergence=cross-entropy,reduce=max,order=opposite,normalize=true"
     assert strategy_text(made) == text
     assert [option.name for option in strategy_options("cal")] == [
-        *("k", "anchor", "divergence", "reduce", "order", "normalize"),
+        *("k", "anchor", "divergence", "reduce", "order", "normalize", "search"),
     ]
 
 

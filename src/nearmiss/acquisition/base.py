@@ -31,11 +31,13 @@ __all__ = [
     "Needs",
     "NeighborExplanation",
     "PoolView",
+    "Scored",
     "ScoringStrategy",
     "Selection",
     "Signal",
     "Signals",
     "Strategy",
+    "Telling",
 ]
 
 FloatArray = npt.NDArray[np.floating]
@@ -149,11 +151,14 @@ class Selection:
         The quantity each was chosen by, shape (b,), float64; what it means is said by the strategy's card.
     explanation
         The neighbours behind each pick, for strategies that have them.
+    notes
+        What must be known of how the batch was chosen, in sentences for the user.
     """
 
     indices: IndexArray
     scores: npt.NDArray[np.float64]
     explanation: NeighborExplanation | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.indices.shape != self.scores.shape or self.indices.ndim != 1:
@@ -226,6 +231,23 @@ class ScoringStrategy(Strategy, Protocol):
 
     def scores(self, view: PoolView) -> npt.NDArray[np.float64]:
         """Score all candidates, shape (n,)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """The scores of all candidates, shape (n,), and what must be known of how they came about."""
+
+    values: npt.NDArray[np.float64]
+    notes: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A scoring strategy that has something to tell about its scores."""
+
+    def scored(self, view: PoolView) -> Scored:
+        """Score all candidates, and tell what must be known of the scores."""
         ...
 
 

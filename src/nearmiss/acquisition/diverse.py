@@ -9,7 +9,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nearmiss.acquisition.base import Card, Explaining, Needs, PoolView, ScoringStrategy, Selection, Signal
+from nearmiss.acquisition.base import (
+    Card,
+    Explaining,
+    Needs,
+    PoolView,
+    Scored,
+    ScoringStrategy,
+    Selection,
+    Signal,
+    Telling,
+)
 from nearmiss.arrays.distances import normalize_rows
 from nearmiss.arrays.kmeans import kmeans, nearest_distinct
 from nearmiss.arrays.seeding import Rows, as_rows
@@ -111,7 +121,10 @@ class DiverseBatch:
         """
         view.require(n)
         features = as_rows(required(view.pool.features, "pool features", view.size), "pool features")
-        scores = self.strategy.scores(view)
+        scored = (
+            self.strategy.scored(view) if isinstance(self.strategy, Telling) else Scored(self.strategy.scores(view))
+        )
+        scores = scored.values
         candidates = top_indices(scores, min(view.size, self.factor * n), rng)
         if isinstance(features, Tensor):
             vectors: Rows = features[torch.from_numpy(candidates).to(features.device)]
@@ -124,7 +137,7 @@ class DiverseBatch:
         # Candidates stand in order of score, so sorted positions are the batch in order of score.
         indices = candidates[np.sort(nearest_distinct(vectors, centers).indices)]
         explanation = self.strategy.explain(view, indices) if isinstance(self.strategy, Explaining) else None
-        return Selection(indices, scores[indices], explanation)
+        return Selection(indices, scores[indices], explanation, scored.notes)
 
 
 def _informativeness(

@@ -101,7 +101,7 @@ def make_strategy(text: str) -> Strategy:
     Traceback (most recent call last):
     ...
     nearmiss.errors.UnknownName: no option of cal named 'kk'; did you mean 'k'? Known: \
-anchor, divergence, k, normalize, order, reduce
+anchor, divergence, k, normalize, order, reduce, search
     """
     name, _, written = text.strip().partition(":")
     values = _parse(name, written)

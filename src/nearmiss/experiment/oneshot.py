@@ -103,6 +103,7 @@ def choose_next(
     )
     learner.tell(range(len(labeled)), labeled.label_ids)
     batch = learner.ask(n)
+    notes += batch.notes
     if batch.strategy is not chooser:
         notes.append(f"nothing is labelled yet: {batch.strategy.card.title} chooses a batch that covers the pool")
     rows = candidates.take(batch.indices - len(labeled))
@@ -140,8 +141,7 @@ def _joined(labeled: CorpusFile, pool: CorpusFile) -> Texts:
         raise InvalidData(
             "one file holds text pairs and the other single texts; name the pair column of both (--pair-column)"
         )
-    pairs = None if first.second is None or second.second is None else first.second + second.second
-    return Texts(first.first + second.first, pairs)
+    return first.joined(second)
 
 
 def _reasons(explanation: NeighborExplanation, labeled: CorpusFile) -> list[str]:

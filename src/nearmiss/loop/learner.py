@@ -38,6 +38,8 @@ class Batch:
         What chose them: the learner's strategy, or the one that stood in for it before the first label.
     explanation
         For CAL, the labelled neighbours behind each pick: positions in ``ActiveLearner.state.labeled_indices``.
+    notes
+        What must be known of how they were chosen, in sentences for the user.
     """
 
     indices: IndexArray
@@ -45,6 +47,7 @@ class Batch:
     scores: npt.NDArray[np.float64]
     strategy: Strategy
     explanation: NeighborExplanation | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -164,7 +167,7 @@ class ActiveLearner:
             fixed=fixed.signals(all_needs(strategy)),
         )
         rows, selection = acquisition.pool_indices, acquisition.selection
-        return Batch(rows, self.texts.take(rows), selection.scores, strategy, selection.explanation)
+        return Batch(rows, self.texts.take(rows), selection.scores, strategy, selection.explanation, selection.notes)
 
     def tell(self, indices: Sequence[int] | IndexArray, labels: Sequence[str | int] | IndexArray) -> None:
         """Label pool rows, by class names or ids. All of them are taken or none.
