@@ -9,9 +9,14 @@ from tests.reference.neighbors import exact_squared_distance
 
 from nearmiss.arrays import routes
 from nearmiss.arrays.coarse import CoarseFrame
+from nearmiss.arrays.dense_points import PreparedFrame
 from nearmiss.arrays.neighbor_sets import COARSE_SPARE, coarse_sets, fine_sets
 from nearmiss.arrays.neighbors import nearest_sets
 from nearmiss.arrays.points import point_sets
+
+
+def coarse_of(points):
+    return CoarseFrame(PreparedFrame(points, torch.float32))
 
 
 def points_of(queries, references):
@@ -31,7 +36,7 @@ def test_the_error_stays_within_the_bound(seed, dimension, offset, scale, outlie
     x, y = (((rng.normal(size=(n, dimension)) + offset) * scale).astype(np.float32) for n in (4, 12))
     y[0] *= outlier
     points = points_of(x, y)
-    frame = CoarseFrame(points.fast)
+    frame = coarse_of(points)
     block = frame.block(slice(0, 4))
     keys = block.keys(slice(0, points.n_references))
     assert (keys >= 0).all()
@@ -43,7 +48,7 @@ def test_the_error_stays_within_the_bound(seed, dimension, offset, scale, outlie
 
 def test_the_bound_is_of_use(rng):
     x, y = (rng.normal(size=(n, 384)) for n in (400, 1_000))
-    block = CoarseFrame(points_of(x, y).fast).block(slice(0, 400))
+    block = coarse_of(points_of(x, y)).block(slice(0, 400))
     assert (block.error < 2e-2 * block.fine.offset).all()
 
 
@@ -75,7 +80,7 @@ def test_both_routes_give_the_same_sets(seed, dimension, scale, offset, k, m):
     if k < 1:
         return
     rows = slice(0, 40)
-    coarse = coarse_sets(points, CoarseFrame(points.fast), rows, k).sort(dim=1).values
+    coarse = coarse_sets(points, coarse_of(points), rows, k).sort(dim=1).values
     assert torch.equal(coarse, fine_sets(points, rows, k).sort(dim=1).values)
 
 

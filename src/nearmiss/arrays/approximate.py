@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nearmiss.arrays.dense_points import largest_magnitude
 from nearmiss.arrays.duplicates import first_occurrences
 from nearmiss.arrays.neighbors import Neighbors, nearest_neighbors
 from nearmiss.arrays.tensors import Matrix, as_matrix, is_sparse, row_blocks
@@ -158,13 +159,9 @@ def _checked(matrix: Matrix, name: str) -> Tensor:
     if isinstance(matrix, Tensor) and matrix.device.type != "cpu":
         raise InvalidArray(f"{name} are on {matrix.device}, and FAISS is not; search exactly there, or pass .cpu()")
     rows = as_matrix(matrix, name)
-    if (largest := _largest(rows)) and not 1e-100 < largest < 1e100:
+    if (largest := largest_magnitude(rows)) and not 1e-100 < largest < 1e100:
         raise InvalidArray(f"{name} reach {largest:.0e}: squares overflow or vanish in float64; scale them to 1")
     return rows
-
-
-def _largest(matrix: Tensor) -> float:
-    return float(torch.linalg.vector_norm(matrix, ord=torch.inf, dim=1).max()) if len(matrix) else 0.0
 
 
 def _without_surplus(references: Tensor, k: int) -> IndexArray:
@@ -184,7 +181,7 @@ class _Lists:
         self.count = int(4 * n**0.5)
         training = rng.choice(n, size=min(n, self.count * TRAINING_ROWS), replace=False)
         # Far from 0, or much larger or smaller than 1, float32 loses what tells points apart; any rough mean will do.
-        self._scale = 1 / _largest(references)
+        self._scale = 1 / largest_magnitude(references)
         self._center = (self._at(training[:1000]).to(torch.float64) * self._scale).mean(dim=0)
         self._index = faiss.IndexIVFFlat(faiss.IndexFlatL2(d), d, self.count)
         self._index.cp.seed, self._index.cp.niter = int(rng.integers(2**31 - 1)), TRAINING_ITERATIONS

@@ -130,7 +130,7 @@ class PreparedFrame:
 
 
 class _PlainFrame:
-    """References as they lie in memory, not moved: for few queries, on which a copy of all references is lost."""
+    """Points as they lie in memory, not moved: for few queries or few references, on which a copy of all is lost."""
 
     scale = 1.0
 
@@ -141,20 +141,24 @@ class _PlainFrame:
         norms = torch.cat([_norms(owner.y[piece]) for piece in self.pieces])
         self._squares = norms.square()
         self._radius = float(norms.max())
+        # The −2 of the key goes to the fewer.
+        self._doubled = owner.y * -2 if owner.n_references <= owner.n_queries else None
         widest = max(piece.stop - piece.start for piece in self.pieces)
         self.row_bytes = (widest + 2 * dimension) * owner.y.itemsize
         self._room = Room(norms)
 
     def keys(self, moved: Tensor, columns: slice) -> Tensor:
-        references = self._owner.y[columns]
+        """Multiply queries and some references."""
+        references = (self._owner.y if self._doubled is None else self._doubled)[columns]
         products = row_products(moved, references, out=self._room.of(len(moved), len(references)))
         return products.add_(self._squares[columns])
 
-    def block(self, rows: Rows) -> QueryBlock:
+    def block(self, rows: Rows) -> Block:
+        """Take some queries."""
         queries = self._owner.query_rows(rows)
         norms = _norms(queries).to(torch.float64)
         error = error_bound(norms, self._radius, queries.shape[1], queries.dtype)
-        return Block(queries * -2, norms.square(), error, self)
+        return Block(queries * -2 if self._doubled is None else queries, norms.square(), error, self)
 
 
 def largest_magnitude(matrix: Tensor) -> float:
@@ -167,7 +171,8 @@ def largest_magnitude(matrix: Tensor) -> float:
     """
     if len(matrix) == 0:
         return 0.0
-    return float(torch.linalg.vector_norm(matrix, ord=torch.inf, dim=1).max())
+    least, most = torch.aminmax(matrix)
+    return max(-float(least), float(most))
 
 
 def _norms(matrix: Tensor) -> Tensor:
@@ -196,7 +201,7 @@ class DensePoints:
         dtype = torch.promote_types(self.x.dtype, self.y.dtype)
         if dtype == torch.float64 or torch.get_float32_matmul_precision() != "highest":
             return self.precise
-        few = self.n_queries < self.x.shape[1] < self.n_references
+        few = min(self.n_queries, self.n_references) < self.x.shape[1]
         if few and self._kept is None and self.x.dtype == self.y.dtype and self._is_of_safe_magnitude():
             return _PlainFrame(self)
         return PreparedFrame(self, dtype)

@@ -42,9 +42,10 @@ def normalize_rows(X: Matrix) -> Matrix:
 
 
 def _normalize_dense(matrix: Tensor) -> Tensor:
+    lengths = _lengths(matrix)
+    if len(matrix) and float(lengths.min()) > 2.0**-40 and float(lengths.max()) < 2.0**40:
+        return matrix / lengths
     largest = torch.linalg.vector_norm(matrix, ord=torch.inf, dim=1, keepdim=True)
-    if len(matrix) and float(largest.min()) > 2.0**-40 and float(largest.max()) < 2.0**40:
-        return matrix / _lengths(matrix)
     exponent = torch.frexp(largest).exponent.to(matrix.dtype)
     # In two steps: the reciprocal of a subnormal number has no representation.
     half = (exponent / 2).floor()

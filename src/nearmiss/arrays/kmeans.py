@@ -194,9 +194,14 @@ def _assign(rows: Rows, lengths: Float64Array, centers: Tensor) -> _Assignment:
     for block in product_blocks(rows, len(centers)):
         products = inner_products(rows[block], scaled)
         products += center_lengths
-        nearest = products.min(dim=1)
-        clusters[block] = nearest.indices.cpu().numpy()
-        squared[block] = to_numpy(nearest.values)
+        if products.device.type == "cpu":
+            # NumPy finds where the least is several times as fast as torch.
+            clusters[block] = products.numpy().argmin(axis=1)
+            squared[block] = np.take_along_axis(products.numpy(), clusters[block, None], axis=1)[:, 0]
+        else:
+            nearest = products.min(dim=1)
+            clusters[block] = nearest.indices.cpu().numpy()
+            squared[block] = to_numpy(nearest.values)
     return _Assignment(clusters, np.maximum(squared + lengths, 0.0))
 
 
