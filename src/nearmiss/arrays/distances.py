@@ -56,8 +56,16 @@ def _normalize_dense(matrix: Tensor) -> Tensor:
 
 
 def _lengths(matrix: Tensor) -> Tensor:
-    norms: Tensor = torch.linalg.vector_norm(matrix, dim=1, keepdim=True, dtype=torch.float64)
-    return norms.to(matrix.dtype)
+    return _dense_squared_norms(matrix).sqrt_().to(matrix.dtype)[:, None]
+
+
+def _dense_squared_norms(matrix: Tensor) -> Tensor:
+    if matrix.device.type != "cpu":
+        norms: Tensor = torch.linalg.vector_norm(matrix, dim=1, dtype=torch.float64)
+        return norms.square()
+    # NumPy widens float32 on the way, several times as fast as torch does.
+    with np.errstate(all="ignore"):
+        return torch.from_numpy(np.einsum("ij,ij->i", matrix.numpy(), matrix.numpy(), dtype=np.float64))
 
 
 def _normalize_sparse(csr: Sparse) -> Sparse:
@@ -84,8 +92,7 @@ def squared_norms(X: Matrix) -> Tensor:
     if is_sparse(X):
         csr = as_csr(X, "features")
         return torch.from_numpy(np.asarray(csr.multiply(csr).sum(axis=1)).ravel())
-    norms: Tensor = torch.linalg.vector_norm(as_matrix(X, "features"), dim=1, dtype=torch.float64)
-    return norms.square()
+    return _dense_squared_norms(as_matrix(X, "features"))
 
 
 def squared_distances(X: Tensor, Y: Tensor) -> Tensor:
