@@ -1,13 +1,19 @@
 """The frozen encoder: its vectors, their cache, and the regression over them."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from nearmiss.acquisition.base import Signal
+from nearmiss.arrays.distances import normalize_rows
+from nearmiss.arrays.tensors import row_blocks
 from nearmiss.errors import InvalidInput, ModelUnavailable
+from nearmiss.models import frozen
 from nearmiss.models.encoder import load_encoder
 from nearmiss.models.frozen import FrozenClassifier, FrozenVectors
 from nearmiss.models.inference import Pooling, Reading, pooled
+from nearmiss.models.store import ArrayStore
 from nearmiss.text.corpus import Texts
 
 BOTH = frozenset({Signal.LOG_PROBS, Signal.FEATURES})
@@ -39,6 +45,24 @@ def test_cached_vectors_are_read_not_computed(tiny_bert, assorted, tmp_path):
     order = rng().permutation(len(assorted))
     np.testing.assert_array_equal(vectors.of(assorted.take(order), Pooling.MEAN), first[order])
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")} == shards
+
+
+@pytest.mark.parametrize("block_bytes", [1, 1000, 10**9])
+def test_vectors_scaled_some_rows_at_a_time_are_those_scaled_together(
+    tiny_bert, assorted, tmp_path, monkeypatch, block_bytes
+):
+    monkeypatch.setattr(frozen, "row_blocks", partial(row_blocks, block_bytes=block_bytes))
+    vectors = FrozenVectors(tiny_bert, Reading(32), cache_dir=tmp_path)
+    expected = normalize_rows(vectors.of(assorted, Pooling.MEAN))
+    np.testing.assert_array_equal(vectors.units(assorted, Pooling.MEAN), expected)
+
+
+def test_preparing_reads_nothing_back(tiny_bert, assorted, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(ArrayStore, "dense", None)
+        FrozenClassifier(model=tiny_bert, max_length=32, cache_dir=tmp_path).prepare(assorted)
+    monkeypatch.setattr(ArrayStore, "add", None)  # whatever is computed again would be added
+    assert len(FrozenVectors(tiny_bert, Reading(32), cache_dir=tmp_path).of(assorted, Pooling.MEAN)) == len(assorted)
 
 
 def test_no_texts_give_no_rows(tiny_bert, tmp_path):

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from nearmiss.errors import InvalidInput
+from nearmiss.models import logistic
 from nearmiss.models.logistic import LogisticHead, LogisticSettings, log_softmax_rows
 
 
@@ -46,6 +48,28 @@ def test_classes_never_seen_have_probability_zero(blobs, seen):
         assert (log_probs[:, seen[0]] == 0).all()
     else:
         assert (log_probs.argmax(axis=1) == y).mean() > 0.8
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 10, 16, 17, 30])
+def test_rows_scored_in_lots_are_all_scored(monkeypatch, kind, n):
+    monkeypatch.setattr(logistic, "_ROWS", 8)
+    rng = np.random.default_rng(n)
+    X = rng.normal(size=(n, 5)).astype(np.float32)
+    head = LogisticHead(rng.normal(size=(5, 3)), np.array([0.5, -np.inf, 2.0]))
+    np.testing.assert_allclose(head.logits(kind(X)), X.astype(np.float64) @ head.weights + head.biases, rtol=1e-12)
+
+
+def test_the_number_of_threads_changes_no_bit():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(1500, 200)).astype(np.float32), rng.integers(0, 30, 1500)
+    answers = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            head = LogisticHead.train(X, y, 30, LogisticSettings(0.1))
+            answers.append((head.weights, head.logits(X)))
+    np.testing.assert_array_equal(answers[0][0], answers[1][0])
+    np.testing.assert_array_equal(answers[0][1], answers[1][1])
 
 
 def test_no_convergence_still_gives_finite_logits_and_no_warning():

@@ -2,20 +2,25 @@
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from nearmiss.errors import NearmissError
 from nearmiss.models.encoder import load_encoder
 from nearmiss.models.inference import Reading, token_states
-from nearmiss.models.store import ArrayStore, default_cache_dir, read_tensors, write_tensors
+from nearmiss.models.store import ArrayStore, default_cache_dir
+from nearmiss.models.tensor_files import read_tensors, write_tensors
 from nearmiss.text.corpus import Texts
 
 
@@ -64,6 +69,37 @@ def test_dense_rows_become_one_float32_array(tmp_path):
     found = store.dense(texts(3).digests[::-1])
     assert found.dtype == np.float32
     assert found.tolist() == [[2.0, 2.0], [1.0, 1.0], [0.0, 0.0]]
+
+
+def test_no_texts_are_an_empty_array(tmp_path):
+    store = ArrayStore(tmp_path, "k")
+    assert store.dense(()).shape == (0, 0)
+    assert len(store.rows(())) == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    lots=st.lists(st.lists(st.integers(0, 30), min_size=1, max_size=8, unique=True), min_size=1, max_size=6),
+    asked=st.lists(st.integers(0, 30), max_size=40),
+    dtype=st.sampled_from([torch.bfloat16, torch.float32, torch.float64]),
+    reopened=st.booleans(),
+)
+def test_dense_rows_are_the_rows_one_by_one(lots, asked, dtype, reopened):
+    """Shards in any number and order, texts in several of them, asked for in any order and more than once."""
+    vectors = torch.from_numpy(np.random.default_rng(0).normal(size=(31, 3))).to(dtype)
+    digests = texts(31).digests
+    asked = [i for i in asked if any(i in lot for lot in lots)]
+    with tempfile.TemporaryDirectory() as folder:
+        store = ArrayStore(Path(folder), "k")
+        for lot in lots:
+            store.add([digests[i] for i in lot], [vectors[i : i + 1] for i in lot])
+        if reopened:
+            store = ArrayStore(Path(folder), "k")
+        wanted = [digests[i] for i in asked]
+        assert_holds(store, wanted, [vectors[i : i + 1] for i in asked])
+        if asked:
+            slowly = torch.cat(list(store.rows(wanted).rows)).float().numpy()
+            np.testing.assert_array_equal(store.dense(wanted), slowly)
 
 
 def test_several_rows_a_text_are_not_dense(tmp_path):
@@ -164,7 +200,7 @@ def test_a_damaged_shard_is_computed_again(tmp_path, damage):
     store.fill(texts(6).digests, rows_of, shard_size=3)
     path = store.folder / shards(store)[0]
     content = path.read_bytes()
-    path.unlink()  # the old file stays mapped in `store`; a new one takes its name
+    path.unlink()  # not over the old one, which may still be mapped
     path.write_bytes({"cut": content[:-7], "emptied": b"", "scribbled": b"x" * len(content)}[damage])
     reopened = ArrayStore(tmp_path, "k")
     assert len(reopened.missing(texts(6).digests)) == 3
@@ -224,13 +260,70 @@ def test_only_abandoned_partial_files_are_swept(tmp_path):
     assert young.exists()
 
 
+@pytest.mark.parametrize("loss", ["a shard", "the folder"])
+def test_what_is_lost_while_in_use_is_named_and_computed_again(tmp_path, loss):
+    store = ArrayStore(tmp_path, "k")
+    store.fill(texts(6).digests, rows_of, shard_size=3)
+    if loss == "a shard":
+        (store.folder / shards(store)[0]).unlink()
+    else:
+        shutil.rmtree(store.folder)
+    with pytest.raises(NearmissError, match=r"\.safetensors was removed or damaged while it was in use"):
+        store.rows(texts(6).digests)
+    assert len(store.missing(texts(6).digests)) == (3 if loss == "a shard" else 6)
+    store.fill(texts(6).digests, rows_of, shard_size=3)
+    assert_holds(store, texts(6).digests, rows_of(range(6)))
+
+
+_FILLING_MUCH = """
+import sys
+from pathlib import Path
+import numpy as np
+import torch
+from nearmiss.models.store import ArrayStore
+from nearmiss.text.corpus import Texts
+
+def held():
+    return int(Path("/proc/self/status").read_text().split("RssAnon:")[1].split()[0])
+
+def rows(positions):
+    vectors = np.random.default_rng(int(positions[0])).normal(size=(len(positions), 1000)).astype(np.float32)
+    return torch.from_numpy(vectors).unsqueeze(1).unbind()
+
+store = ArrayStore(Path(sys.argv[1]), "k")
+digests = Texts(tuple(f"text {i}" for i in range(20_000))).digests
+store.fill(digests[:2000], rows, shard_size=500)
+before = held()
+store.fill(digests, rows, shard_size=500)
+print(held() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_a_long_fill_holds_no_more_than_a_short_one(tmp_path):
+    command = [sys.executable, "-c", _FILLING_MUCH, str(tmp_path)]
+    told = subprocess.run(command, capture_output=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert int(told.stdout) < 20_000  # KiB; 72,000 of vectors went to the disk meanwhile
+
+
+def mappings(store):
+    return [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if str(store.folder) in line]
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
+def test_a_dense_array_keeps_no_file_mapped(tmp_path):
+    store = ArrayStore(tmp_path, "k")
+    store.fill(texts(9).digests, lambda positions: [torch.ones(1, 4)] * len(positions), shard_size=3)
+    assert store.dense(texts(9).digests).sum() == 36
+    assert mappings(store) == []
+
+
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
 def test_rows_are_views_of_the_mapped_file(tmp_path):
     store = ArrayStore(tmp_path, "k")
     store.add(texts(3).digests, rows_of(range(3)))
     row = store.rows(texts(3).digests)[2]
-    mapped = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if str(store.folder) in line]
-    spans = [tuple(int(end, 16) for end in line[0].split("-")) for line in mapped]
+    spans = [tuple(int(end, 16) for end in line[0].split("-")) for line in mappings(store)]
     assert any(low <= row.data_ptr() < high for low, high in spans)
 
 

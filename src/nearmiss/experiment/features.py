@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nearmiss.acquisition.base import Array, FloatArray
-from nearmiss.arrays.distances import normalize_rows
+from nearmiss.acquisition.base import Array
 from nearmiss.errors import UnknownName
 from nearmiss.experiment.spec import ClassifierChoice, Option
 from nearmiss.loop.signals import FeatureSource
@@ -65,5 +64,4 @@ class _Pretrained:
         self._pooling = Pooling(pooling)
 
     def __call__(self, texts: Texts) -> Array:
-        vectors: FloatArray = normalize_rows(self._vectors.of(texts, self._pooling))
-        return vectors
+        return self._vectors.units(texts, self._pooling)

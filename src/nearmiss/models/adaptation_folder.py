@@ -30,7 +30,7 @@ from typing import IO, Self
 from torch import Tensor
 
 from nearmiss.errors import NearmissError, RunConflict
-from nearmiss.models.store import StoredTensors, read_tensors
+from nearmiss.models.tensor_files import StoredTensors, read_tensors
 
 __all__ = ["MARKER", "AdaptationFolder", "Fact"]
 

@@ -13,6 +13,7 @@ import torch
 
 from nearmiss.acquisition.base import Signal
 from nearmiss.arrays.distances import normalize_rows
+from nearmiss.arrays.tensors import row_blocks
 from nearmiss.errors import InvalidInput
 from nearmiss.models.base import PENULTIMATE, Inference
 from nearmiss.models.checks import Ability, checked_labels
@@ -50,7 +51,7 @@ class FrozenVectors:
     >>> import tempfile
     >>> texts = Texts(("a good film", "a fine movie", "rain in the north"))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     vectors = normalize_rows(FrozenVectors(cache_dir=folder).of(texts, Pooling.MEAN))
+    ...     vectors = FrozenVectors(cache_dir=folder).units(texts, Pooling.MEAN)
     >>> bool(vectors[0] @ vectors[1] > vectors[0] @ vectors[2])
     True
     """
@@ -69,8 +70,8 @@ class FrozenVectors:
         self._directory = default_cache_dir() if cache_dir is None else Path(cache_dir).expanduser()
         self._stores: dict[Pooling, ArrayStore] = {}
 
-    def of(self, texts: Texts, pooling: Pooling) -> npt.NDArray[np.float32]:
-        """Give one vector per text, shape (n, d), float32, not normalised.
+    def fill(self, texts: Texts, pooling: Pooling) -> None:
+        """Encode the texts that no run has read yet, about a thousand at a time, each lot on disk before the next.
 
         Raises
         ------
@@ -79,17 +80,40 @@ class FrozenVectors:
         NearmissError
             The cache cannot be written.
         """
-        if not len(texts):
-            return np.empty((0, load_encoder(self._model, self._device).hidden_size), dtype=np.float32)
-        store = self._store(pooling)
 
         def compute(positions: npt.NDArray[np.int64]) -> Sequence[torch.Tensor]:
             encoder = load_encoder(self._model, self._device)
             vectors = pooled(encoder, texts.take(positions), self._reading, [pooling])[pooling]
             return torch.from_numpy(vectors).unsqueeze(1).unbind()
 
-        store.fill(texts.digests, compute)
-        return store.dense(texts.digests)
+        self._store(pooling).fill(texts.digests, compute)
+
+    def of(self, texts: Texts, pooling: Pooling) -> npt.NDArray[np.float32]:
+        """Give one vector per text, shape (n, d), float32, not normalised.
+
+        Raises
+        ------
+        ModelUnavailable, NearmissError
+            As ``fill``.
+        """
+        if not len(texts):
+            return np.empty((0, load_encoder(self._model, self._device).hidden_size), dtype=np.float32)
+        self.fill(texts, pooling)
+        return self._store(pooling).dense(texts.digests)
+
+    def units(self, texts: Texts, pooling: Pooling) -> npt.NDArray[np.float32]:
+        """Give the vectors scaled to norm 1, shape (n, d); a vector of zeros stays one.
+
+        Raises
+        ------
+        ModelUnavailable, NearmissError
+            As ``fill``.
+        """
+        vectors = self.of(texts, pooling)
+        # In place, some rows at a time (copied twice, once in float64): a pool's vectors are never held twice.
+        for rows in row_blocks(len(vectors), 3 * vectors.itemsize * vectors.shape[1]):
+            vectors[rows] = normalize_rows(vectors[rows])
+        return vectors
 
     def _store(self, pooling: Pooling) -> ArrayStore:
         if pooling not in self._stores:
@@ -164,8 +188,16 @@ class FrozenClassifier:
         return _ABILITY.signals
 
     def prepare(self, texts: Texts) -> None:
-        """Encode these texts and keep the vectors on disk."""
-        self._penultimate(texts)
+        """Encode these texts and keep the vectors on disk; memory stays flat however many they are.
+
+        Raises
+        ------
+        ModelUnavailable
+            The encoder cannot be found or loaded.
+        NearmissError
+            The cache cannot be written.
+        """
+        self._vectors.fill(texts, self._pooling)
 
     def fit(self, texts: Texts, labels: npt.NDArray[np.int64], *, n_classes: int, rng: np.random.Generator) -> None:
         """Train the regression on labelled texts; deterministic, ``rng`` is not read.
@@ -200,13 +232,13 @@ class FrozenClassifier:
         if self._head is None:
             raise InvalidInput("infer was called before fit; fit the classifier on labelled texts first")
         _ABILITY.check(needs, representations)
-        logits = self._head.logits(self._penultimate(texts)) if Signal.LOG_PROBS in needs else None
         asked = representations if Signal.FEATURES in needs else ()
-        return Inference(
-            logits=logits,
-            log_probs=None if logits is None else log_softmax_rows(logits),
-            representations={name: self._representation(texts, name) for name in asked},
-        )
+        features = {name: self._representation(texts, name) for name in asked}
+        if Signal.LOG_PROBS not in needs:
+            return Inference(representations=features)
+        read = features[PENULTIMATE] if PENULTIMATE in features else self._penultimate(texts)
+        logits = self._head.logits(read)
+        return Inference(logits=logits, log_probs=log_softmax_rows(logits), representations=features)
 
     def label_free(self, texts: Texts) -> FloatMatrix:
         """Give what the regression reads, shape (n, d), which no label changes.
@@ -222,5 +254,5 @@ class FrozenClassifier:
         return self._penultimate(texts) if name == PENULTIMATE else self._vectors.of(texts, Pooling(name))
 
     def _penultimate(self, texts: Texts) -> FloatMatrix:
-        vectors = self._vectors.of(texts, self._pooling)
-        return normalize_rows(vectors) if self._normalize else vectors
+        read = self._vectors.units if self._normalize else self._vectors.of
+        return read(texts, self._pooling)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import sparse
 from scipy.special import log_softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from nearmiss.errors import InvalidInput
 
@@ -21,6 +23,8 @@ ClassWeight = Literal["none", "balanced"]
 Features = npt.NDArray[np.floating] | sparse.csr_array
 
 _ITERATIONS = 2000
+#: Rows scored together: a multiple of what matrix kernels take at once, so that a cut changes no bit of the product.
+_ROWS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,8 @@ class LogisticHead:
             warnings.simplefilter("ignore", ConvergenceWarning)
             # Class ids are integers; many classes with few labels each are no regression in disguise.
             warnings.filterwarnings("ignore", message="The number of unique classes is greater than 50%")
-            model.fit(features.astype(np.float64), labels)
+            with _one_thread():
+                model.fit(features.astype(np.float64), labels)
         if len(seen) == 2:  # scikit-learn keeps one column for two classes; split evenly it is the same softmax
             weights[:, seen] = np.concatenate([-model.coef_, model.coef_]).T / 2
             biases[seen] = np.concatenate([-model.intercept_, model.intercept_]) / 2
@@ -112,7 +117,24 @@ class LogisticHead:
 
     def logits(self, features: Features) -> npt.NDArray[np.float64]:
         """Score rows, shape (n, C); minus infinity for classes never seen."""
-        return np.asarray(features @ self.weights, dtype=np.float64) + self.biases
+        n = features.shape[0]
+        logits = np.empty((n, len(self.biases)))
+        # Some rows at a time, because the product makes a float64 copy of float32 features. No row is left alone at
+        # the end: BLAS adds up a product with a vector in another order.
+        with _one_thread():
+            for start, stop in pairwise((0, *range(_ROWS, n - 1, _ROWS), n)):
+                logits[start:stop] = features[start:stop] @ self.weights
+        logits += self.biases
+        return logits
+
+
+def _one_thread() -> threadpool_limits:
+    """Keep BLAS to the calling thread.
+
+    What its threads add up depends on how many there are, and hundreds of small products that each wait for another
+    core take a hundred times as long where that core is busy.
+    """
+    return threadpool_limits(limits=1, user_api="blas")
 
 
 def log_softmax_rows(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -19,7 +19,7 @@ from nearmiss.arrays.tensors import torch_generator
 from nearmiss.errors import InvalidInput
 from nearmiss.models.encoder import Encoder
 from nearmiss.models.inference import Reading, resolve_precision, states_at
-from nearmiss.models.store import read_tensors, write_tensors
+from nearmiss.models.tensor_files import read_tensors, write_tensors
 from nearmiss.models.tokens import Tokens, tokenize
 from nearmiss.text.corpus import Texts
 

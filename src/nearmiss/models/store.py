@@ -9,17 +9,18 @@ A store is a folder of safetensors files ("shards"), each with the rows of up to
 
 A shard is written under another name, flushed to the disk and then renamed, so that it is whole or absent. A file in
 the folder that is no such shard (damaged, foreign, of another key) counts as absent: its texts are computed again.
-Processes may fill one store at the same time; what both computed is stored once. Reading maps the files into memory.
+Processes may fill one store at the same time; what both computed is stored once. Both reading and filling go from one
+shard to the next, and hold in memory no more than that and the result.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -27,22 +28,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nearmiss.errors import MissingExtra, NearmissError
+from nearmiss.errors import NearmissError
+from nearmiss.models.tensor_files import PARTIAL, StoredTensors, read_tensors, unusable_cache, write_tensors
 
-__all__ = [
-    "ArrayStore",
-    "RaggedRows",
-    "StoredTensors",
-    "default_cache_dir",
-    "read_tensors",
-    "write_tensors",
-]
+__all__ = ["ArrayStore", "RaggedRows", "default_cache_dir"]
 
 _FORMAT = "nearmiss-rows-1"
 _SUFFIX = ".safetensors"
-_PARTIAL = ".partial"
 #: A partial file this old, in seconds, belongs to a process that was killed.
 _ABANDONED = 3600.0
+#: Stands for the number of a text that is not stored.
+_ABSENT = -1
 
 
 def default_cache_dir() -> Path:
@@ -81,24 +77,23 @@ class RaggedRows:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StoredTensors:
-    """A safetensors file's tensors, mapped into memory, and its metadata."""
+class _Part:
+    """Those of the wanted texts that one shard holds.
 
-    tensors: Mapping[str, Tensor]
-    metadata: Mapping[str, str]
+    Attributes
+    ----------
+    positions
+        Which of the wanted texts, shape (k,).
+    values
+        The rows of all texts in the shard, mapped.
+    starts, ends
+        Which of these rows are each text's, shape (k,).
+    """
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Shard:
+    positions: npt.NDArray[np.int64]
     values: Tensor
-    offsets: npt.NDArray[np.int64]
-    digests: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    shard: int
-    row: int
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
 
 
 class ArrayStore:
@@ -120,6 +115,7 @@ class ArrayStore:
 
     Examples
     --------
+    >>> import tempfile
     >>> from nearmiss.text.corpus import Texts
     >>> texts = Texts(("good film", "bad film"))
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -132,22 +128,15 @@ class ArrayStore:
     def __init__(self, directory: Path, key: str) -> None:
         self.folder = directory / key
         self.key = key
-        self._shards: list[_Shard] = []
-        self._places: dict[str, _Place] = {}
-        self._seen: dict[str, tuple[int, int]] = {}
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._sweep()
-        except OSError as error:
-            raise _no_cache(self.folder, error) from error
-        self._refresh()
+        self._begin()
 
     def missing(self, digests: Sequence[str]) -> npt.NDArray[np.int64]:
         """Give the positions of the texts that are not stored yet; of equal texts only the first."""
-        self._refresh()
-        first = {digest: position for position, digest in reversed(list(enumerate(digests)))}
-        absent = sorted(position for digest, position in first.items() if digest not in self._places)
-        return np.array(absent, dtype=np.int64)
+        absent = np.flatnonzero(self._numbers_of(digests) == _ABSENT)
+        first: dict[str, int] = {}
+        for position in absent.tolist():
+            first.setdefault(digests[position], position)
+        return np.array(list(first.values()), dtype=np.int64)
 
     def add(self, digests: Sequence[str], rows: Sequence[Tensor]) -> None:
         """Store the rows of these texts as one shard, all or none.
@@ -172,7 +161,9 @@ class ArrayStore:
             "values": torch.cat([row.detach().cpu() for row in rows]).contiguous(),
         }
         write_tensors(self.folder / name, tensors, {"format": _FORMAT, "key": self.key})
-        self._refresh()
+        # Noted, not mapped: a mapping's few small objects would outlive the large buffers freed around them and keep
+        # the allocator from filling their room again, until a long fill held as much as it had written.
+        self._register(name, digests)
 
     def fill(
         self,
@@ -207,7 +198,12 @@ class ArrayStore:
         NearmissError
             Some are not stored.
         """
-        return RaggedRows(tuple(self._row(place) for place in self._located(digests)))
+        rows: list[Tensor] = [torch.empty(0)] * len(digests)
+        for part in self._parts(digests):
+            places = zip(part.positions.tolist(), part.starts.tolist(), part.ends.tolist(), strict=True)
+            for position, start, end in places:
+                rows[position] = part.values[start:end]
+        return RaggedRows(tuple(rows))
 
     def dense(self, digests: Sequence[str]) -> npt.NDArray[np.float32]:
         """Give the rows of texts that have one row each, as an array of shape (n, d), float32.
@@ -217,44 +213,104 @@ class ArrayStore:
         NearmissError
             Some are not stored, or have more or fewer rows than one.
         """
-        rows = [self._row(place) for place in self._located(digests)]
-        if any(len(row) != 1 for row in rows):
-            raise NearmissError(f"{self.folder} holds several rows a text; read it with rows(), not dense()")
-        if not rows:
-            return np.empty((0, 0), dtype=np.float32)
-        return torch.cat(rows).float().numpy()
+        found = np.empty((0, 0), dtype=np.float32)
+        for part in self._parts(digests):
+            if (part.ends - part.starts != 1).any():
+                raise NearmissError(f"{self.folder} holds several rows a text; read it with rows(), not dense()")
+            values = part.values.float().numpy()  # no copy of what is float32 already
+            if not len(found):
+                found = np.empty((len(digests), values.shape[1]), dtype=np.float32)
+            found[part.positions] = values[part.starts]
+        return found
 
-    def _located(self, digests: Sequence[str]) -> list[_Place]:
-        if any(digest not in self._places for digest in digests):
-            self._refresh()
-        absent = sum(digest not in self._places for digest in digests)
+    def _parts(self, digests: Sequence[str]) -> Iterator[_Part]:
+        """Map the shards that hold these texts, each once, one after another; none stays mapped that is let go."""
+        numbers = self._located(digests)
+        names, firsts = list(self._firsts), np.array(list(self._firsts.values()), dtype=np.int64)
+        holders = np.searchsorted(firsts, numbers, side="right") - 1
+        order = np.argsort(holders, kind="stable")
+        for positions in np.split(order, np.flatnonzero(np.diff(holders[order])) + 1):
+            if not len(positions):  # no texts were asked for
+                return
+            holder = holders[positions[0]]
+            stored = self._mapped(names[holder])
+            texts, offsets = numbers[positions] - firsts[holder], stored.tensors["offsets"].numpy()
+            yield _Part(positions, stored.tensors["values"], offsets[texts], offsets[texts + 1])
+
+    def _mapped(self, name: str) -> StoredTensors:
+        stored = _read_shard(self.folder / name, self.key)
+        if stored is None:
+            self._begin()
+            raise NearmissError(
+                f"{self.folder / name} was removed or damaged while it was in use; do the same again, and what it held "
+                "is computed anew"
+            )
+        return stored
+
+    def _begin(self) -> None:
+        """Learn what the folder holds, forgetting what was known of it."""
+        self._firsts: dict[str, int] = {}  # shards by name: the number of their first text, counted through all
+        self._numbers: dict[str, int] = {}  # texts by digest
+        self._size = 0
+        self._refused: dict[str, tuple[int, int]] = {}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._sweep()
+        except OSError as error:
+            raise unusable_cache(self.folder, error) from error
+        self._refresh()
+
+    def _located(self, digests: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Give the number of each text, refusing those that are not stored."""
+        numbers = self._numbers_of(digests)
+        absent = int((numbers == _ABSENT).sum())
         if absent:
             raise NearmissError(f"{absent} of {len(digests)} texts are not stored in {self.folder}; fill it first")
-        return [self._places[digest] for digest in digests]
+        return numbers
 
-    def _row(self, place: _Place) -> Tensor:
-        shard = self._shards[place.shard]
-        return shard.values[int(shard.offsets[place.row]) : int(shard.offsets[place.row + 1])]
+    def _numbers_of(self, digests: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Give the number of each text, looking at the disk for those that are not known yet."""
+        numbers = self._known_numbers(digests)
+        if (numbers == _ABSENT).any():
+            self._refresh()
+            numbers = self._known_numbers(digests)
+        return numbers
+
+    def _known_numbers(self, digests: Sequence[str]) -> npt.NDArray[np.int64]:
+        return np.fromiter(map(self._numbers.get, digests, repeat(_ABSENT)), np.int64, len(digests))
 
     def _refresh(self) -> None:
+        """Learn which texts the shards hold that are new; a shard that is whole never changes."""
         try:
-            files = sorted((entry.name, entry.stat()) for entry in os.scandir(self.folder) if _is_shard(entry))
+            names = sorted(entry.name for entry in os.scandir(self.folder) if _is_shard(entry))
+            for name in names:
+                if name not in self._firsts:
+                    self._look_into(name)
         except OSError as error:
-            raise _no_cache(self.folder, error) from error
-        for name, status in files:
-            identity = (status.st_ino, status.st_mtime_ns)
-            if self._seen.get(name) == identity:
-                continue
-            self._seen[name] = identity
-            shard = _read_shard(self.folder / name, self.key)
-            if shard is None:
-                continue
-            self._shards.append(shard)
-            for row, digest in enumerate(shard.digests):
-                self._places.setdefault(digest, _Place(len(self._shards) - 1, row))
+            raise unusable_cache(self.folder, error) from error
+
+    def _look_into(self, name: str) -> None:
+        path = self.folder / name
+        status = path.stat()
+        identity = (status.st_ino, status.st_mtime_ns)
+        if self._refused.get(name) == identity:
+            return
+        stored = _read_shard(path, self.key)
+        if stored is None:
+            self._refused[name] = identity
+        else:
+            self._register(name, _hex_digests(stored.tensors["digests"]))
+
+    def _register(self, name: str, digests: Sequence[str]) -> None:
+        if name in self._firsts:  # another process stored the same texts, and they have been found
+            return
+        self._firsts[name] = self._size
+        for number, digest in enumerate(digests, start=self._size):
+            self._numbers.setdefault(digest, number)
+        self._size += len(digests)
 
     def _sweep(self) -> None:
-        for path in self.folder.glob(f"*{_PARTIAL}"):
+        for path in self.folder.glob(f"*{PARTIAL}"):
             try:
                 if time.time() - path.stat().st_mtime > _ABANDONED:
                     path.unlink()
@@ -262,81 +318,21 @@ class ArrayStore:
                 continue
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file that is whole or absent, whatever happens meanwhile.
-
-    Raises
-    ------
-    NearmissError
-        The disk is full or the folder cannot be written; nothing half-written is left behind.
-    MissingExtra
-        safetensors is not installed.
-    """
-    try:
-        from safetensors import SafetensorError
-        from safetensors.torch import save_file
-    except ImportError as error:
-        raise _no_safetensors() from error
-    partial = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(suffix=_PARTIAL, dir=path.parent)
-        os.close(handle)
-        save_file(dict(tensors), partial, metadata=dict(metadata))
-        with Path(partial).open("rb+") as file:
-            os.fsync(file.fileno())
-        Path(partial).replace(path)
-    except (OSError, SafetensorError) as error:
-        raise _no_cache(path.parent, error) from error
-    finally:
-        if partial:
-            Path(partial).unlink(missing_ok=True)
-
-
-def read_tensors(path: Path, metadata: Mapping[str, str]) -> StoredTensors | None:
-    """Map a safetensors file into memory; None when there is none that is whole and bears this metadata.
-
-    Raises
-    ------
-    MissingExtra
-        safetensors is not installed.
-    """
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ImportError as error:
-        raise _no_safetensors() from error
-    try:
-        with safe_open(path, framework="pt") as file:
-            found = file.metadata() or {}
-            if any(found.get(name) != value for name, value in metadata.items()):
-                return None
-            names = file.keys()
-            return StoredTensors({name: file.get_tensor(name) for name in names}, found)
-    except (OSError, SafetensorError):
-        return None
-
-
 def _is_shard(entry: os.DirEntry[str]) -> bool:
     return entry.name.endswith(_SUFFIX) and entry.is_file()
 
 
-def _read_shard(path: Path, key: str) -> _Shard | None:
+def _read_shard(path: Path, key: str) -> StoredTensors | None:
     stored = read_tensors(path, {"format": _FORMAT, "key": key})
     if stored is None or set(stored.tensors) != {"digests", "offsets", "values"}:
         return None
     digests, offsets, values = (stored.tensors[name] for name in ("digests", "offsets", "values"))
-    names = tuple(bytes(row).hex() for row in digests.numpy())
-    if offsets.shape != (len(names) + 1,) or int(offsets[-1]) != len(values):
+    if offsets.shape != (len(digests) + 1,) or int(offsets[-1]) != len(values):
         return None
-    return _Shard(values, offsets.numpy(), names)
+    return stored
 
 
-def _no_safetensors() -> MissingExtra:
-    return MissingExtra("the cache of encoded texts", "transformers", "safetensors")
-
-
-def _no_cache(folder: Path, error: Exception) -> NearmissError:
-    return NearmissError(
-        f"the cache in {folder} cannot be used ({error}); free some space there, or name another folder with the "
-        "environment variable NEARMISS_CACHE_DIR"
-    )
+def _hex_digests(digests: Tensor) -> list[str]:
+    """Spell the rows of a shard's digests, shape (n, 16), as ``Texts.digests`` does."""
+    spelled, width = digests.numpy().tobytes().hex(), 2 * digests.shape[1]
+    return [spelled[start : start + width] for start in range(0, len(spelled), width)]

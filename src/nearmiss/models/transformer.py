@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from nearmiss.acquisition.base import Signal
-from nearmiss.arrays.distances import normalize_rows
 from nearmiss.arrays.tensors import isolated_torch_seed
 from nearmiss.errors import InvalidInput, UnknownName
 from nearmiss.models.base import PENULTIMATE, FitReport, Inference
@@ -303,8 +302,7 @@ stop_loss, freeze_embeddings
         ModelUnavailable
             The encoder cannot be found or loaded.
         """
-        unit: npt.NDArray[np.float32] = normalize_rows(self._vectors.of(texts, Pooling.MEAN))
-        return unit
+        return self._vectors.units(texts, Pooling.MEAN)
 
     def save(self, directory: str | Path, label_names: Sequence[str], *, remark: str = "") -> Path:
         """Write the trained model as a Hugging Face folder: safetensors, tokenizer, label names and a model card.

@@ -50,13 +50,34 @@ class Texts:
     def __len__(self) -> int:
         return len(self.first)
 
+    def joined(self, others: Texts) -> Texts:
+        """Return these texts, then the others.
+
+        Raises
+        ------
+        InvalidData
+            One holds pairs and the other does not.
+
+        Examples
+        --------
+        >>> Texts(("good film",)).joined(Texts(("bad film",))).first
+        ('good film', 'bad film')
+        """
+        if (self.second is None) != (others.second is None):
+            raise InvalidData("text pairs and single texts cannot stand in one list; give each text its partner")
+        second = None if self.second is None or others.second is None else self.second + others.second
+        both = Texts(self.first + others.first, second)
+        if "digests" in self.__dict__ and "digests" in others.__dict__:  # as in ``take``
+            both.__dict__["digests"] = self.digests + others.digests
+        return both
+
     def take(self, indices: Sequence[int] | LabelArray) -> Texts:
         """Return the texts at these positions, in this order."""
-        positions = [int(i) for i in indices]
-        second = None if self.second is None else tuple(self.second[i] for i in positions)
-        taken = Texts(tuple(self.first[i] for i in positions), second)
+        positions = np.asarray(indices, dtype=np.int64).tolist()
+        second = None if self.second is None else tuple(map(self.second.__getitem__, positions))
+        taken = Texts(tuple(map(self.first.__getitem__, positions)), second)
         if "digests" in self.__dict__:  # carry hashes along, so that a pool is hashed once, not once a round
-            taken.__dict__["digests"] = tuple(self.digests[i] for i in positions)
+            taken.__dict__["digests"] = tuple(map(self.digests.__getitem__, positions))
         return taken
 
     @cached_property
@@ -68,13 +89,11 @@ class Texts:
 
 
 def _digest(text: str, partner: str | None) -> str:
-    content = blake2b(digest_size=16)
     raw = text.encode("utf-8", "surrogatepass")
-    content.update(len(raw).to_bytes(8, "little") + raw)  # length first: ("ab", "c") is not ("a", "bc")
+    content = len(raw).to_bytes(8, "little") + raw  # length first: ("ab", "c") is not ("a", "bc")
     if partner is not None:
-        content.update(partner.encode("utf-8", "surrogatepass"))
-        content.update(b"pair")
-    return content.hexdigest()
+        content += partner.encode("utf-8", "surrogatepass") + b"pair"
+    return blake2b(content, digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True)
