@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nearmiss.arrays.duplicates import first_occurrences
-from nearmiss.arrays.frames import ALL, Frame, QueryBlock, Rows, error_bound, power_of_two
+from nearmiss.arrays.frames import ALL, Frame, Rows, error_bound, power_of_two
 from nearmiss.arrays.products import row_products
 from nearmiss.arrays.tensors import row_blocks
 
