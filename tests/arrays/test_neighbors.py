@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import sparse
 from tests.reference.neighbors import exact_squared_distance, nearest
 
-from nearmiss.arrays.neighbors import nearest_neighbors
+from nearmiss.arrays.neighbors import nearest_neighbors, nearest_sets
 from nearmiss.errors import InvalidArray, InvalidInput
 
 KINDS = {
@@ -48,6 +48,8 @@ def test_integer_grids_with_many_ties_equal_brute_force(data, dimension, k, kind
     indices, distances = nearest(queries, references, k)
     assert found.indices.tolist() == indices.tolist()
     assert found.distances == pytest.approx(distances, rel=1e-15)
+    sets = nearest_sets(KINDS[kind](queries), KINDS[kind](references), k)
+    assert sets.tolist() == np.sort(indices, axis=1).tolist()
 
 
 @settings(deadline=None, max_examples=80)
@@ -67,7 +69,31 @@ def test_near_ties_duplicates_and_odd_magnitudes_equal_brute_force(seed, shape, 
     references[rng.integers(m, size=m // 3)] = references[0]
     queries = np.concatenate([references[:1], (offset + closeness * rng.normal(size=(n, dimension))) * scale])
     queries, references = (array.astype(dtype) for array in (queries, references))
-    assert_nearest(queries, references, k, nearest_neighbors(queries, references, k))
+    found = nearest_neighbors(queries, references, k)
+    assert_nearest(queries, references, k, found)
+    assert (nearest_sets(queries, references, k) == np.sort(found.indices, axis=1)).all()
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_sets_name_the_rows_that_were_given_not_the_distinct_ones(k):
+    queries, references = np.array([[9.0], [0.0]]), np.array([[0.0], [0.0], [9.0], [5.0], [9.0]])
+    assert (nearest_sets(queries, references, k) == np.sort(nearest_neighbors(queries, references, k).indices)).all()
+
+
+@pytest.mark.parametrize("columns", [slice(1, None), slice(0, 510)])
+def test_views_of_any_alignment_are_searched(rng, columns):
+    given = rng.normal(size=(258, 511)).astype(np.float32)[:, columns]
+    assert (nearest_sets(given, given, 1)[:, 0] == np.arange(258)).all()
+
+
+def test_torchs_newer_precision_switches_are_understood(rng):
+    before = torch.backends.cuda.matmul.fp32_precision
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
+    try:
+        X = rng.normal(size=(300, 8)).astype(np.float32)
+        assert (nearest_sets(X, X, 1)[:, 0] == np.arange(300)).all()
+    finally:
+        torch.backends.cuda.matmul.fp32_precision = before
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e160, 1e300])
@@ -211,7 +237,7 @@ def test_memory_does_not_grow_with_the_number_of_pairs():
     script = """
 import resource
 import numpy as np
-from nearmiss.arrays.neighbors import nearest_neighbors
+from nearmiss.arrays.neighbors import nearest_neighbors, nearest_sets
 rng = np.random.default_rng(0)
 queries, references = (rng.standard_normal((n, 16), dtype=np.float32) for n in (60_000, 10_000))
 nearest_neighbors(queries[:10], references[:100], 10)

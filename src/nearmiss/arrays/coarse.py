@@ -66,7 +66,7 @@ class CoarseBlock:
     def keys(self, columns: slice) -> Tensor:
         """Compute v as int16, shape (B, columns); overwritten by the next call."""
         references = self.frame.rounded[columns]
-        out = self.frame.room.of(len(self.rounded), len(references))
+        out = self.frame.room_of(len(self.rounded), len(references))
         return row_products(self.rounded, references, out=out).view(torch.int16)
 
     def lower(self, keys: Tensor, queries: Rows = ALL) -> Tensor:
@@ -103,7 +103,11 @@ class CoarseFrame:
             # The references stand as −2ŷ.
             self._eta = max(self._eta, float(_residuals(given, rounded[:, : width - 1]).max()) / 2)
             rounded[:, width - 1 : width + 2] = _thirds(self._references[piece, -1].to(torch.float64))
-        self.room = Room(self.rounded)
+        self._room = Room(self.rounded)
+
+    def room_of(self, n: int, m: int) -> Tensor:
+        """Lend memory for products, until the next call."""
+        return self._room.of(n, m)
 
     def block(self, rows: Rows) -> CoarseBlock:
         """Round some queries."""

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nearmiss.arrays.distances import squared_norms
 from nearmiss.arrays.duplicates import first_occurrences
-from nearmiss.arrays.frames import ALL, Frame, Rows, error_bound, power_of_two
+from nearmiss.arrays.frames import BoundedBlock, Frame, Rows, error_bound, power_of_two
 from nearmiss.arrays.products import row_products
 from nearmiss.arrays.tensors import row_blocks
 
@@ -29,28 +30,15 @@ DEVICE_DIFFERENCE_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Block:
-    """Some queries moved as the references are, with a², E and the frame that multiplies them.
-
-    ``moved`` has shape (B, ·), ``offset`` and ``error`` (B,) in float64.
-    """
+class Block(BoundedBlock):
+    """Some queries moved as the references are, shape (B, ·), and the frame that multiplies them."""
 
     moved: Tensor
-    offset: Tensor
-    error: Tensor
     frame: PreparedFrame | _PlainFrame
 
     def keys(self, columns: slice) -> Tensor:
         """Compute D, shape (B, columns); overwritten by the next call."""
         return self.frame.keys(self.moved, columns)
-
-    def lower(self, keys: Tensor, queries: Rows = ALL) -> Tensor:
-        """Bound σ²δ² from below."""
-        return keys + (self.offset - self.error)[queries, None]
-
-    def upper(self, keys: Tensor, queries: Rows = ALL) -> Tensor:
-        """Bound σ²δ² from above."""
-        return keys + (self.offset + self.error)[queries, None]
 
 
 class Room:
@@ -85,7 +73,8 @@ class PreparedFrame:
             self.references = torch.empty((owner.n_references, self._width), dtype=dtype, device=owner.device)
             for piece in self.pieces:
                 self._prepare(piece, self.references[piece])
-        self.radius = max(float(self._piece(piece)[:, -1].max()) for piece in self.pieces) ** 0.5
+        largest = max(float(self._piece(piece)[:, -1].max()) for piece in self.pieces)
+        self.radius = largest**0.5 * (1 + torch.finfo(dtype).eps)
         widest = max(piece.stop - piece.start for piece in self.pieces)
         self.row_bytes = (widest + 2 * self._width) * dtype.itemsize
         self._room = Room(self._center)
@@ -98,7 +87,7 @@ class PreparedFrame:
     def _prepare(self, columns: slice, out: Tensor) -> Tensor:
         """Write (−2ŷ, ‖ŷ‖²) of some references."""
         self._move(self._owner.reference_rows(columns), out)
-        out[:, -1] = _norms(out[:, :-1]).square()
+        out[:, -1] = squared_norms(out[:, :-1])
         out[:, :-1] *= -2
         return out
 
@@ -126,7 +115,7 @@ class PreparedFrame:
         norms = _norms(moved[:, :-1]).to(torch.float64)
         moved[:, -1] = 1
         error = error_bound(norms, self.radius, self._width - 1, self._dtype)
-        return Block(moved, norms.square(), error, self)
+        return Block(norms.square(), error, moved, self)
 
 
 class _PlainFrame:
@@ -138,14 +127,14 @@ class _PlainFrame:
         self._owner = owner
         dimension = owner.x.shape[1]
         self.pieces = tuple(row_blocks(owner.n_references, dimension * owner.y.itemsize, PIECE_BYTES))
-        norms = torch.cat([_norms(owner.y[piece]) for piece in self.pieces])
-        self._squares = norms.square()
-        self._radius = float(norms.max())
+        squares = torch.cat([squared_norms(owner.y[piece]) for piece in self.pieces])
+        self._squares = squares.to(owner.y.dtype)
+        self._radius = float(squares.max()) ** 0.5 * (1 + torch.finfo(owner.y.dtype).eps)
         # The −2 of the key goes to the fewer.
         self._doubled = owner.y * -2 if owner.n_references <= owner.n_queries else None
         widest = max(piece.stop - piece.start for piece in self.pieces)
         self.row_bytes = (widest + 2 * dimension) * owner.y.itemsize
-        self._room = Room(norms)
+        self._room = Room(self._squares)
 
     def keys(self, moved: Tensor, columns: slice) -> Tensor:
         """Multiply queries and some references."""
@@ -158,7 +147,7 @@ class _PlainFrame:
         queries = self._owner.query_rows(rows)
         norms = _norms(queries).to(torch.float64)
         error = error_bound(norms, self._radius, queries.shape[1], queries.dtype)
-        return Block(queries * -2 if self._doubled is None else queries, norms.square(), error, self)
+        return Block(norms.square(), error, queries * -2 if self._doubled is None else queries, self)
 
 
 def largest_magnitude(matrix: Tensor) -> float:
@@ -199,15 +188,20 @@ class DensePoints:
     def fast(self) -> Frame:
         """The fast route, in the precision of the points."""
         dtype = torch.promote_types(self.x.dtype, self.y.dtype)
-        if dtype == torch.float64 or torch.get_float32_matmul_precision() != "highest":
+        if dtype == torch.float64 or not _multiplies_in_float32():
             return self.precise
-        few = min(self.n_queries, self.n_references) < self.x.shape[1]
-        if few and self._kept is None and self.x.dtype == self.y.dtype and self._is_of_safe_magnitude():
-            return _PlainFrame(self)
-        return PreparedFrame(self, dtype)
+        return _PlainFrame(self) if self._may_stay() else PreparedFrame(self, dtype)
 
-    def _is_of_safe_magnitude(self) -> bool:
-        return power_of_two(largest_magnitude(self.y)) == power_of_two(largest_magnitude(self.x)) == 1
+    def _may_stay(self) -> bool:
+        """Tell whether a copy would cost more than it saves, and the bounds are hardly wider without it."""
+        if min(self.n_queries, self.n_references) >= self.x.shape[1] or self._kept is not None:
+            return False
+        magnitudes = largest_magnitude(self.x), largest_magnitude(self.y)
+        if self.x.dtype != self.y.dtype or any(power_of_two(each) != 1 for each in magnitudes):
+            return False
+        # Norms about the mean are little shorter than norms where the mean itself is short.
+        mean = self.y.mean(dim=0)
+        return 4 * float(mean @ mean) <= float(squared_norms(self.y).mean())
 
     def query_rows(self, rows: Rows) -> Tensor:
         """Give some of the queries."""
@@ -244,6 +238,14 @@ class DensePoints:
     def repeats(self, rows: Tensor) -> npt.NDArray[np.int64]:
         """Say for each of these queries at which position among them its like first occurs."""
         return first_occurrences(self.query_rows(rows))
+
+
+def _multiplies_in_float32() -> bool:
+    """Tell whether torch multiplies float32 as it is, not in a shorter type for speed."""
+    try:
+        return torch.get_float32_matmul_precision() == "highest"
+    except RuntimeError:  # set by torch's newer switches, which the older one refuses to read
+        return False
 
 
 def _part(rows: Rows, part: slice) -> Rows:

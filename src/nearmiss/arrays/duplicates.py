@@ -53,7 +53,10 @@ def _dense_bit_sums(matrix: Tensor) -> npt.NDArray[np.int64]:
     weights = torch.from_numpy(_bit_weights(width)).to(matrix.device)
     sums = torch.empty(len(matrix), dtype=torch.int64, device=matrix.device)
     for rows in row_blocks(len(matrix), width * 8, CACHE_BYTES):
-        bits = matrix[rows].contiguous().view(integer)
+        block = matrix[rows].contiguous()
+        if block.storage_offset() % 2 or block.stride(0) % 2:  # torch reads pairs only from where a pair may start
+            block = block.clone(memory_format=torch.contiguous_format)
+        bits = block.view(integer)
         sums[rows] = (bits * weights).sum(dim=1)
     return sums.cpu().numpy()
 

@@ -14,14 +14,19 @@ Write r for the largest ‖ŷ‖. Three errors separate the two sides.
    first order, by 2u(a + r)².
 2. The product of d + 1 terms. Whatever the order of summation, it is off by at most γ(d + 1) times the sum of their
    magnitudes (Higham 2002, §3.1), which is at most 2ar + r²; doubling ŷ is exact.
-3. The norms a² and ‖ŷ‖²: at most γ(d + 3)(a² + r²), by way of their square roots.
+3. The norms: a² is off by at most γ(d + 3)a², by way of its root; ‖ŷ‖², accumulated in float64 and rounded, by u r².
 
-Their sum, second-order terms included, is at most γ(d + 8)(a + r)², even if a and r are computed in the working
-precision and hence off by a relative γ(d)/2. A float64 distance δ(x, y) taken by differences
-has relative error γ₆₄(d + 4) in its square. Underflow adds no more than 8(d + 4)·tiny·(1 + a + r). Hence, for each
-pair,
+To first order in u the three sum to (d + 5)a² + (2d + 6)ar + (d + 4)r², which is at most (d + 5)(a + r)²; the rest up
+to d + 8, and a factor 1 + 2γ(d + 8), pay for the second order and for a being computed in the working precision. Where
+that is float64 itself, ‖ŷ‖² is off by γ(d + 3)r², and r² is charged once more (s = 1; else s = 0). A float64 distance
+δ(x, y) taken by differences has relative error γ₆₄(d + 4) in its square. Underflow adds no more than
+8(d + 4)·tiny·(1 + a + r). Hence, for each pair,
 
-    | σ²δ² − (a² + D) | ≤ E(x) = [γ(d + 8) + 4γ₆₄(d + 4)] (a + r)² + 8(d + 4)·tiny·(1 + a + r).
+    | σ²δ² − (a² + D) | ≤ E(x) = [γ(d + 8) + 4γ₆₄(d + 4)] (1 + 2γ(d + 8)) [(a + r)² + s r²]
+                                 + 8(d + 4)·tiny·(1 + a + r).
+
+Points may also be taken as they lie, c = 0 and σ = 1, with ‖y‖² added after the product of d terms: the first error
+falls away, and what is left is less.
 
 Where a is so large that a product might overflow, E is infinite. For sparse points c = 0, and the number of entries of
 two rows together takes the place of d. The bound asks for matrix products in IEEE arithmetic: where torch may use
@@ -31,6 +36,7 @@ shorter types (``torch.set_float32_matmul_precision``), the fast route runs in f
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -38,7 +44,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["ALL", "Frame", "Points", "QueryBlock", "Rows", "error_bound", "gamma", "power_of_two"]
+__all__ = ["ALL", "BoundedBlock", "Frame", "Points", "QueryBlock", "Rows", "error_bound", "gamma", "power_of_two"]
 
 #: Which queries: a range, or their row numbers.
 Rows = slice | Tensor
@@ -109,6 +115,22 @@ class Points(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class BoundedBlock:
+    """What blocks of keys D have in common: a² (``offset``) and E (``error``), shape (B,), float64."""
+
+    offset: Tensor
+    error: Tensor
+
+    def lower(self, keys: Tensor, queries: Rows = ALL) -> Tensor:
+        """Bound σ²δ² from below."""
+        return keys + (self.offset - self.error)[queries, None]
+
+    def upper(self, keys: Tensor, queries: Rows = ALL) -> Tensor:
+        """Bound σ²δ² from above."""
+        return keys + (self.offset + self.error)[queries, None]
+
+
 def gamma(terms: int, unit: float) -> float:
     """Compute γ(terms) for a unit roundoff (Higham 2002, §3.1); infinite where it is undefined."""
     product = terms * unit
@@ -118,9 +140,11 @@ def gamma(terms: int, unit: float) -> float:
 def error_bound(norms: Tensor, radius: float, terms: int, dtype: torch.dtype) -> Tensor:
     """Compute E for queries whose moved norms are given, shape (B,), float64; the module's docstring proves it."""
     info = torch.finfo(dtype)
-    relative = gamma(terms + 8, info.eps / 2) + 4 * gamma(terms + 4, 2.0**-53)
+    rounding = gamma(terms + 8, info.eps / 2)
+    relative = (rounding + 4 * gamma(terms + 4, 2.0**-53)) * (1 + 2 * rounding)
     reach = norms + radius
-    error = relative * reach.square() + 8 * (terms + 4) * info.tiny * (1 + reach)
+    again = radius**2 if dtype == torch.float64 else 0.0
+    error = relative * (reach.square() + again) + 8 * (terms + 4) * info.tiny * (1 + reach)
     return error.where(norms < math.sqrt(info.max) / 1e4, math.inf)
 
 

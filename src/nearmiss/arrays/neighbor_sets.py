@@ -61,11 +61,11 @@ class Nearest:
 
 def fine_sets(points: Points, rows: Rows, k: int) -> Tensor:
     """Find the k nearest distinct references of some queries, in any order, shape (B, k)."""
-    block = points.fast.block(rows)
-    few = candidates(block, points.fast, min(k + SPARE, points.n_references))
-    n = len(few.keys)
+    n = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
     if k == points.n_references:
         return torch.arange(k, device=points.device).expand(n, k)
+    block = points.fast.block(rows)
+    few = candidates(block, points.fast, min(k + SPARE, points.n_references))
     kth, following = boundary(few.keys, k)
     decided = (block.upper(kth) < block.lower(following))[:, 0]
     columns = torch.empty((n, k), dtype=torch.int64, device=points.device)
@@ -91,7 +91,7 @@ def coarse_sets(points: Points, coarse: CoarseFrame, rows: Rows, k: int) -> Tens
     columns = ascending.gather(1, order)
     bounded = _Bounded(columns, block.fine.lower(keys), block.fine.upper(keys), others)
     reach = bounded.upper[:, k - 1]
-    nearest = columns[:, :k]
+    nearest = columns[:, :k].clone()  # written to below, while the bounds still stand for all columns
     open_rows = torch.nonzero(~(reach < others)).flatten()
     if len(open_rows):
         nearest[open_rows] = fine_sets(points, _some(rows, open_rows), k)

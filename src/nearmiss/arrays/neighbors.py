@@ -14,10 +14,13 @@ from nearmiss.arrays.frames import Points
 from nearmiss.arrays.neighbor_sets import Nearest
 from nearmiss.arrays.points import point_sets
 from nearmiss.arrays.routes import sets_by_block
-from nearmiss.arrays.tensors import Matrix
+from nearmiss.arrays.tensors import Matrix, row_blocks
 from nearmiss.errors import InvalidInput
 
 __all__ = ["Neighbors", "nearest_neighbors", "nearest_sets"]
+
+#: What one repeat of one neighbour occupies while repeats are put back.
+LIKE_BYTES = 64
 
 #: Stands after every row number.
 PAD = np.iinfo(np.int64).max
@@ -44,7 +47,7 @@ def nearest_neighbors(queries: Matrix, references: Matrix, k: int) -> Neighbors:
 
     ``queries`` (n, d) and ``references`` (m, d) are both dense (NumPy or torch, any device) or both CSR. With fewer
     than k references, all of them are returned. Distances are computed by differences in float64; the answer does not
-    depend on block sizes, threads, or the precision of the fast route. Working memory stays below about 300 MB beside
+    depend on block sizes, threads, or the precision of the fast route. Working memory stays below about 500 MB beside
     the result, whatever n and m.
 
     Notes
@@ -117,6 +120,7 @@ class _Search:
 
     points: Points
     likes: Tensor
+    n_given: int
     scale: float
     k: int
 
@@ -128,12 +132,13 @@ class _Search:
             raise InvalidInput("there are no references to find neighbours among; pass at least one row")
         sets = point_sets(queries, references)
         k = min(k, references.shape[0])
-        return cls(sets.points, _likes(sets.occurrences, k, sets.points.device), sets.scale, k)
+        likes = _likes(sets.occurrences, k, sets.points.device)
+        return cls(sets.points, likes, len(sets.occurrences), sets.scale, k)
 
     @property
     def repeated(self) -> bool:
         """Whether some references are equal."""
-        return self.likes.shape[1] > 1
+        return self.points.n_references < self.n_given
 
     def blocks(self) -> Iterator[tuple[slice, Tensor]]:
         """Go through the queries in blocks, and give the nearest distinct references of each, in any order."""
@@ -143,7 +148,9 @@ class _Search:
         """Bring the nearest of a block of queries into order, and put repeats back."""
         columns = columns.sort(dim=1).values
         nearest = Nearest(columns, self.points.distances(rows, columns)).first(self.k)
-        return _with_likes(nearest, self.likes, self.k)
+        parts = row_blocks(len(columns), self.k * self.likes.shape[1] * LIKE_BYTES)
+        found = [_with_likes(Nearest(nearest.columns[p], nearest.distances[p]), self.likes, self.k) for p in parts]
+        return Nearest(torch.cat([f.columns for f in found]), torch.cat([f.distances for f in found]))
 
 
 def _likes(occurrences: npt.NDArray[np.int64], k: int, device: torch.device) -> Tensor:

@@ -12,7 +12,7 @@ from scipy import sparse
 from torch import Tensor
 
 from nearmiss.arrays.duplicates import first_occurrences
-from nearmiss.arrays.frames import ALL, Frame, QueryBlock, Rows, error_bound
+from nearmiss.arrays.frames import BoundedBlock, Frame, QueryBlock, Rows, error_bound
 from nearmiss.arrays.tensors import Sparse, row_blocks
 
 __all__ = ["SparsePoints"]
@@ -22,21 +22,13 @@ PIECE_ROWS = 2**17
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Block:
+class _Block(BoundedBlock):
     rows: Sparse
-    offset: Tensor
-    error: Tensor
     frame: _SparseFrame
 
     def keys(self, columns: slice) -> Tensor:
         products = torch.from_numpy((self.rows @ self.frame.piece(columns)).toarray())
         return torch.add(self.frame.squares[columns], products, alpha=-2.0)
-
-    def lower(self, keys: Tensor, queries: Rows = ALL) -> Tensor:
-        return keys + (self.offset - self.error)[queries, None]
-
-    def upper(self, keys: Tensor, queries: Rows = ALL) -> Tensor:
-        return keys + (self.offset + self.error)[queries, None]
 
 
 class _SparseFrame:
@@ -64,7 +56,7 @@ class _SparseFrame:
         picked = self._owner.query_rows(rows)
         squares = torch.from_numpy(_squares(picked))
         error = error_bound(squares.sqrt(), self._radius, self._terms, torch.float64)
-        return _Block(picked, squares, error, self)
+        return _Block(squares, error, picked, self)
 
 
 def _squares(csr: Sparse) -> npt.NDArray[np.float64]:
