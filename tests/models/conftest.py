@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from tests.models.tiny import save_bert, save_masked_bert
+from tests.models.tiny import SIZE, save, save_bert, save_masked_bert, save_masked_distilbert, save_masked_roberta
+from transformers import AlbertConfig, AlbertModel
 
+from nearmiss.models.encoder import load_encoder
 from nearmiss.text.corpus import Texts
 
 
@@ -24,6 +26,20 @@ def tiny_bert(tmp_path_factory):
 def tiny_masked_bert(tmp_path_factory):
     """The same with a masked-LM head."""
     return save_masked_bert(tmp_path_factory.mktemp("tiny-masked-bert"))
+
+
+@pytest.fixture(scope="session")
+def encoders(tiny_bert, tmp_path_factory):
+    """One of each way to reach a lower layer: cut (BERT, DistilBERT, RoBERTa), and computed in full (ALBERT)."""
+    small = {"embedding_size": 16, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    albert = AlbertConfig(**SIZE, **small, intermediate_size=48)
+    folders = [
+        tiny_bert,
+        save_masked_distilbert(tmp_path_factory.mktemp("distilbert")),
+        save_masked_roberta(tmp_path_factory.mktemp("roberta")),
+        save(tmp_path_factory.mktemp("albert"), AlbertModel, albert),
+    ]
+    return [load_encoder(folder, "cpu") for folder in folders]
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,9 @@ class _Pretrained:
     """Pooled vectors, scaled to norm 1, of the encoder that the classifier's options name; kept on disk."""
 
     def __init__(self, options: Mapping[str, Option], pooling: str) -> None:
-        reading: dict[str, Any] = {key: options[key] for key in ("max_length", "precision") if key in options}
+        reading: dict[str, Any] = {
+            key: options[key] for key in ("max_length", "precision", "backend") if key in options
+        }
         place: dict[str, Any] = {key: options[key] for key in ("model", "device", "cache_dir") if key in options}
         self._vectors = FrozenVectors(reading=Reading(**reading), **place)
         self._pooling = Pooling(pooling)

@@ -18,7 +18,7 @@ from nearmiss.errors import InvalidInput
 from nearmiss.models.base import PENULTIMATE, Inference
 from nearmiss.models.checks import Ability, checked_labels
 from nearmiss.models.encoder import EMBEDDED, find_model, load_encoder, resolve_device
-from nearmiss.models.inference import Pooling, Precision, Reading, pooled
+from nearmiss.models.inference import Backend, Pooling, Precision, Reading, pooled
 from nearmiss.models.logistic import ClassWeight, LogisticHead, LogisticSettings, log_softmax_rows
 from nearmiss.models.store import ArrayStore, default_cache_dir
 from nearmiss.text.corpus import Texts
@@ -40,7 +40,7 @@ class FrozenVectors:
     model
         ``"minilm"``, a local folder, or a Hugging Face name.
     reading
-        Length and precision.
+        Length, precision and backend.
     device
         ``"auto"``, ``"cpu"``, ``"cuda"``.
     cache_dir
@@ -138,6 +138,8 @@ class FrozenClassifier:
         Texts are cut after this many tokens.
     precision
         ``"float32"``, ``"bfloat16"`` or ``"auto"`` (bfloat16 where the processor multiplies it natively).
+    backend
+        What runs the encoder: ``"torch"``, or ``"openvino"``, which is faster on CPUs and an extra of its own.
     C, class_weight
         Of the regression: see ``LogisticSettings``.
     device, cache_dir
@@ -163,6 +165,7 @@ class FrozenClassifier:
         normalize: bool = True,
         max_length: int = 128,
         precision: Precision = "auto",
+        backend: Backend = "torch",
         C: float = 10.0,
         class_weight: ClassWeight = "none",
         device: str = "auto",
@@ -174,7 +177,8 @@ class FrozenClassifier:
             raise InvalidInput(f"pooling {pooling!r} is none of {', '.join(map(repr, map(str, Pooling)))}") from error
         self._normalize = normalize
         self._logistic = LogisticSettings(C, class_weight)
-        self._vectors = FrozenVectors(model, Reading(max_length, precision), device=device, cache_dir=cache_dir)
+        reading = Reading(max_length, precision, backend=backend)
+        self._vectors = FrozenVectors(model, reading, device=device, cache_dir=cache_dir)
         self._head: LogisticHead | None = None
 
     @property

@@ -8,8 +8,8 @@ are summed in another order. Padding would change the third digit in bfloat16.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
@@ -22,11 +22,15 @@ from torch import Tensor, nn
 
 from nearmiss.errors import InvalidInput
 from nearmiss.models.encoder import Encoder
+from nearmiss.models.lower_layers import LowerLayers, products_in_bfloat16
+from nearmiss.models.openvino import ConvertedLayers
 from nearmiss.models.tokens import Tokens, tokenize
+from nearmiss.models.top_layers import PaddedStates, Readout, is_supported, take_top_layers
 from nearmiss.text.corpus import Texts
 
 __all__ = [
     "GRANULARITY",
+    "Backend",
     "Pooling",
     "Precision",
     "Reading",
@@ -43,22 +47,11 @@ __all__ = [
 ]
 
 Precision = Literal["auto", "float32", "bfloat16"]
+Backend = Literal["torch", "openvino"]
+_Resolved = Literal["float32", "bfloat16"]
 
-#: Raised whenever the same settings come to mean other numbers: it is part of every cache key.
-_NUMERICS = "1"
 #: Lengths are rounded up to a multiple of this before texts are grouped; 1 means no padding at all.
 GRANULARITY = {"cpu": 1, "cuda": 32}
-#: Where BERT's relatives keep their list of layers. In all of these the states between two layers are what the upper
-#: one reads, with no final norm after the last, so a model cut short gives exactly the states at the cut.
-_LAYERS = {
-    "bert": ("encoder", "layer"),
-    "roberta": ("encoder", "layer"),
-    "xlm-roberta": ("encoder", "layer"),
-    "camembert": ("encoder", "layer"),
-    "electra": ("encoder", "layer"),
-    "mpnet": ("encoder", "layer"),
-    "distilbert": ("transformer", "layer"),
-}
 
 
 class Pooling(StrEnum):
@@ -67,6 +60,10 @@ class Pooling(StrEnum):
     MEAN = "mean"  #: mean of the last layer's states, [CLS] and [SEP] included, as sentence-transformers takes it
     CLS = "cls"  #: the last layer's state of the first token
     EMBEDDING = "mean-embedding"  #: mean of the input embedding layer (the paper's "mean embedding", §5)
+
+
+#: Part of every cache key, by what is kept of a pass; raised whenever the same settings come to mean other numbers.
+_NUMERICS = {f"pooled {Pooling.CLS}": "2"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +78,19 @@ class Reading:
         ``"float32"``; ``"bfloat16"`` (autocast); or ``"auto"``: bfloat16 where the processor multiplies it natively.
     tokens_per_batch
         Upper limit of tokens in one batch; changes the speed, not the result.
+    backend
+        ``"torch"``; or ``"openvino"``: faster on CPUs, the same to rounding, and an extra of its own to install.
 
     Raises
     ------
     InvalidInput
-        A length, budget or precision that cannot be.
+        A length, budget, precision or backend that cannot be.
     """
 
     max_length: int = 128
     precision: Precision = "auto"
     tokens_per_batch: int = 2048
+    backend: Backend = "torch"
 
     def __post_init__(self) -> None:
         if self.max_length < 8:
@@ -99,6 +99,8 @@ class Reading:
             raise InvalidInput(f"tokens_per_batch is {self.tokens_per_batch}; it must be at least 1")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise InvalidInput(f"precision {self.precision!r} is none of 'auto', 'float32', 'bfloat16'")
+        if self.backend not in ("torch", "openvino"):
+            raise InvalidInput(f"backend {self.backend!r} is neither 'torch' nor 'openvino'")
 
     def key(self, encoder_fingerprint: str, device: torch.device, kind: str) -> str:
         """Name everything that the results depend on, as one hash: the key of a cache.
@@ -113,7 +115,10 @@ class Reading:
             What is kept of the pass, such as ``"mean"`` or ``"layer 5"``.
         """
         precision = resolve_precision(self.precision, device)
-        parts = (_NUMERICS, encoder_fingerprint, device.type, precision, str(self.max_length), kind)
+        numerics = _NUMERICS.get(kind, "1")
+        parts = [numerics, encoder_fingerprint, device.type, precision, str(self.max_length), kind]
+        if self.backend != "torch":  # a key of torch's is what it was before there was a choice
+            parts.append(self.backend)
         return blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
 
@@ -152,7 +157,7 @@ class TokenStates:
     states: Tensor
 
 
-def resolve_precision(precision: Precision, device: torch.device) -> Literal["float32", "bfloat16"]:
+def resolve_precision(precision: Precision, device: torch.device) -> _Resolved:
     """Decide what ``"auto"`` means on this device.
 
     Examples
@@ -222,17 +227,36 @@ def hidden_states(
     depth = encoder.n_layers if layer is None else layer
     if not 0 <= depth <= encoder.n_layers:
         raise InvalidInput(f"layer {depth} asked of {encoder.name}, which has layers 0 to {encoder.n_layers}")
-    model = _lower_layers(encoder.model, depth)
-    autocast = resolve_precision(reading.precision, encoder.device) == "bfloat16"
+    states_of = _reader(encoder, depth, reading)
     granularity = GRANULARITY.get(encoder.device.type, 32)
     for positions in batches(tokens.lengths, reading.tokens_per_batch, granularity):
         inputs = model_inputs(encoder, tokens, positions)
-        with torch.no_grad(), torch.autocast(encoder.device.type, torch.bfloat16, enabled=autocast):
-            if model is not None:
-                states = model(**inputs).last_hidden_state
-            else:
-                states = encoder.model(**inputs, output_hidden_states=True).hidden_states[depth]
-        yield StateBatch(positions, states, inputs["attention_mask"].bool())
+        yield StateBatch(positions, states_of(inputs), inputs["attention_mask"].bool())
+
+
+def _reader(encoder: Encoder, depth: int, reading: Reading) -> Callable[[Mapping[str, Tensor]], Tensor]:
+    """Give what turns a batch's inputs into its states after a layer."""
+    precision = resolve_precision(reading.precision, encoder.device)
+    if reading.backend == "openvino":
+        return ConvertedLayers(encoder, depth, precision)
+    layers = _in_precision(LowerLayers(encoder.model, depth), precision)
+
+    def read(inputs: Mapping[str, Tensor]) -> Tensor:
+        with _arithmetic(encoder.device, precision):
+            states: Tensor = layers(**inputs)
+        return states
+
+    return read
+
+
+def _in_precision(module: nn.Module, precision: _Resolved) -> nn.Module:
+    return products_in_bfloat16(module) if precision == "bfloat16" else module
+
+
+@contextmanager
+def _arithmetic(device: torch.device, precision: _Resolved) -> Iterator[None]:
+    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        yield
 
 
 def states_at(
@@ -282,7 +306,7 @@ def token_states(
 def pooled(
     encoder: Encoder, texts: Texts, reading: Reading, poolings: Collection[Pooling]
 ) -> dict[Pooling, npt.NDArray[np.float32]]:
-    """Give one vector per text for each pooling asked for; mean and [CLS] come from one pass.
+    """Give one vector per text for each pooling asked for, each from a pass of its own.
 
     Returns
     -------
@@ -297,20 +321,35 @@ def pooled(
     """
     tokens = tokenize(encoder, texts, reading.max_length)
     found = {pooling: np.empty((len(tokens), encoder.hidden_size), dtype=np.float32) for pooling in poolings}
-    for layer, members in ((None, {Pooling.MEAN, Pooling.CLS}), (0, {Pooling.EMBEDDING})):
-        asked = [pooling for pooling in found if pooling in members]
-        if not asked:
-            continue
-        for batch in hidden_states(encoder, tokens, reading, layer=layer):
-            for pooling in asked:
-                found[pooling][batch.positions] = _pool(batch, pooling).cpu().numpy()
+    for pooling, vectors in found.items():
+        pooler = _pooler(encoder, reading, pooling)
+        for batch in hidden_states(encoder, tokens, reading, layer=pooler.layer):
+            vectors[batch.positions] = pooler.pool(batch).float().cpu().numpy()
     return found
 
 
-def _pool(batch: StateBatch, pooling: Pooling) -> Tensor:
-    if pooling is Pooling.CLS:
-        return batch.states[:, 0].float()
-    return mean_over_tokens(batch.states, batch.mask)
+@dataclass(frozen=True, slots=True)
+class _Pooler:
+    layer: int | None
+    pool: Callable[[StateBatch], Tensor]
+
+
+def _pooler(encoder: Encoder, reading: Reading, pooling: Pooling) -> _Pooler:
+    """Decide whose states are read, and how they become one vector per text."""
+    if pooling != Pooling.CLS:
+        return _Pooler(0 if pooling == Pooling.EMBEDDING else None, lambda b: mean_over_tokens(b.states, b.mask))
+    if not is_supported(encoder.model):
+        return _Pooler(None, lambda b: b.states[:, 0])
+    # Nobody reads the last layer's other tokens: it answers for the first alone, at a fraction of a layer's cost.
+    precision = resolve_precision(reading.precision, encoder.device)
+    last = _in_precision(take_top_layers(encoder.model, 1, Readout.CLS), precision)
+
+    def first_token(batch: StateBatch) -> Tensor:
+        with _arithmetic(encoder.device, precision):
+            state: Tensor = last(PaddedStates(batch.states, batch.mask.sum(dim=1)))
+        return state
+
+    return _Pooler(encoder.n_layers - 1, first_token)
 
 
 def mean_over_tokens(states: Tensor, mask: Tensor) -> Tensor:
@@ -338,24 +377,3 @@ def model_inputs(encoder: Encoder, tokens: Tokens, positions: npt.NDArray[np.int
     if "token_type_ids" in encoder.tokenizer.model_input_names:
         inputs["token_type_ids"] = np.where(mask, tokens.segments[flat], 0)
     return {name: torch.from_numpy(value.astype(np.int64)).to(encoder.device) for name, value in inputs.items()}
-
-
-def _lower_layers(model: nn.Module, depth: int) -> nn.Module | None:
-    """Give a view of the model that ends after ``depth`` layers and shares its weights; None where none can be made."""
-    stack, name = _LAYERS.get(str(getattr(model.config, "model_type", "")), ("", ""))
-    if not stack:
-        return None
-    body = model.get_submodule(stack)
-    layers = list(body.get_submodule(name).children())
-    cut = _sharing(body, {name: nn.ModuleList(layers[:depth])})
-    view = _sharing(model, {stack: cut})
-    if "pooler" in model._modules:
-        view.register_module("pooler", None)
-    return view
-
-
-def _sharing(module: nn.Module, replaced: dict[str, nn.Module]) -> nn.Module:
-    view = copy.copy(module)
-    # A shallow copy shares the table of children itself: replacing one would change the original too.
-    view.__dict__["_modules"] = {**module._modules, **replaced}
-    return view

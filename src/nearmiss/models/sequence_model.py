@@ -15,6 +15,7 @@ from nearmiss.errors import ModelUnavailable, UnknownName
 from nearmiss.models.base import PENULTIMATE
 from nearmiss.models.encoder import EMBEDDED, Encoder, ModelFiles, damage_named, find_model, load_quietly
 from nearmiss.models.inference import GRANULARITY, Pooling, batches, mean_over_tokens, model_inputs
+from nearmiss.models.lower_layers import products_in_bfloat16
 from nearmiss.models.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -152,10 +153,11 @@ def read(
     logits = torch.empty(len(tokens), sequence.head.out_features)
     found: dict[str, Tensor] = {}
     needs_states = bool(_FROM_STATES.intersection(representations))
+    model = products_in_bfloat16(sequence.model) if half else sequence.model
     for positions in batches(tokens.lengths, tokens_per_batch, GRANULARITY.get(device.type, 32)):
         inputs = model_inputs(sequence.encoder, tokens, positions)
         with _input_of(sequence.head) as seen, torch.autocast(device.type, torch.bfloat16, enabled=half):
-            outputs = sequence.model(**inputs, output_hidden_states=needs_states)
+            outputs = model(**inputs, output_hidden_states=needs_states)
         rows = torch.from_numpy(positions)
         logits[rows] = outputs.logits.float().cpu()
         for name in representations:
@@ -178,7 +180,7 @@ def _pooled(name: str, states: tuple[Tensor, ...], mask: Tensor) -> Tensor:
 
 @contextmanager
 def _input_of(head: nn.Linear) -> Iterator[list[Tensor]]:
-    """Collect what the head is handed."""
+    """Collect what the head is handed, or a view of it: views share the table of hooks."""
     seen: list[Tensor] = []
 
     def collect(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "TopLayers",
     "TransformerLayer",
     "encoder_layers",
+    "is_supported",
     "keep_all",
     "take_top_layers",
 ]
@@ -290,14 +291,28 @@ def encoder_layers(model: nn.Module) -> list[nn.Module]:
     InvalidInput
         The encoder is not of the BERT family.
     """
-    config = getattr(model, "config", None)
-    family = getattr(config, "model_type", type(model).__name__)
-    if family not in SUPPORTED_ARCHITECTURES or getattr(config, "is_decoder", False):
+    if not is_supported(model):
         raise InvalidInput(
-            f"cannot tune the top layers of a {family!r} model, only of {', '.join(SUPPORTED_ARCHITECTURES)}; "
+            f"cannot tune the top layers of a {_family(model)!r} model, only of {', '.join(SUPPORTED_ARCHITECTURES)}; "
             "use the frozen classifier, which takes any encoder"
         )
     return list(model.get_submodule("encoder.layer").children())
+
+
+def is_supported(model: nn.Module) -> bool:
+    """Say whether this is an encoder whose layers ``TransformerLayer`` can stand for.
+
+    Examples
+    --------
+    >>> from transformers import BertConfig, BertModel
+    >>> is_supported(BertModel(BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=2)))
+    True
+    """
+    return _family(model) in SUPPORTED_ARCHITECTURES and not getattr(model.config, "is_decoder", False)
+
+
+def _family(model: nn.Module) -> str:
+    return str(getattr(getattr(model, "config", None), "model_type", type(model).__name__))
 
 
 def _copied_part(layer: nn.Module, path: str, kind: type[Part]) -> Part:

@@ -21,7 +21,7 @@ from nearmiss.models.base import PENULTIMATE, Inference
 from nearmiss.models.checks import Ability, checked_labels
 from nearmiss.models.encoder import EMBEDDED, Encoder, load_encoder
 from nearmiss.models.frozen import FrozenVectors
-from nearmiss.models.inference import Pooling, Precision, Reading, batches, token_states
+from nearmiss.models.inference import Backend, Pooling, Precision, Reading, batches, token_states
 from nearmiss.models.logistic import ClassWeight
 from nearmiss.models.sequence_model import MEAN_EMBEDDING, MEAN_OUTPUT
 from nearmiss.models.store import ArrayStore, RaggedRows, default_cache_dir
@@ -84,6 +84,8 @@ class TunedClassifier:
         ``"auto"`` (CUDA where there is one) or any name torch knows.
     precision
         Of the encoder's one pass, see ``Reading``; training is in float32.
+    backend
+        What runs that pass: ``"torch"``, or ``"openvino"``, which is faster on CPUs and an extra of its own.
 
     Raises
     ------
@@ -131,6 +133,7 @@ class TunedClassifier:
         cache_dir: str | Path | None = None,
         device: str = "auto",
         precision: Precision = "auto",
+        backend: Backend = "torch",
     ) -> None:
         if readout not in tuple(Readout):
             raise UnknownName.among("read-out", readout, map(str, Readout))
@@ -143,7 +146,7 @@ class TunedClassifier:
         self._model = model
         self._layers = layers
         self._readout = Readout(readout)
-        self._reading = Reading(max_length, precision)
+        self._reading = Reading(max_length, precision, backend=backend)
         self._recipe = Recipe(steps, batch_size, learning_rate, head_learning_rate, weight_decay, warmup, dropout)
         self._balanced = class_weight == "balanced"
         self._mc_samples = mc_samples
