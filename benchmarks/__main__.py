@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from datetime import date
@@ -35,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark."""
     options = _parser().parse_args(arguments)
     out = options.out or (QUICK if options.quick else HERE)
-    results = Results(out / "results.json")
+    if options.repeats is not None and options.repeats < 1:
+        sys.exit(f"--repeats is {options.repeats}; ask for 1 or more")
+    results = _results_in(out)
     if options.render:
         _write_page(results, out)
         return 0
@@ -49,6 +52,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"\n{time.perf_counter() - start:.0f} s; {out / 'RESULTS.md'}", end="")
     print(f"; FAILED: {', '.join(failed)}" if failed else "")
     return 1 if failed else 0
+
+
+def _results_in(out: Path) -> Results:
+    """Open the results of a folder, before anything is measured that could not be kept."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+        return Results(out / "results.json")
+    except OSError as error:
+        sys.exit(f"results cannot be written in {out} ({error}); name another folder with --out")
+    except (ValueError, KeyError, TypeError) as error:
+        sys.exit(f"{out / 'results.json'} is damaged ({error}); move it away, or name another folder with --out")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -80,6 +80,18 @@ def test_sets_name_the_rows_that_were_given_not_the_distinct_ones(k):
     assert (nearest_sets(queries, references, k) == np.sort(nearest_neighbors(queries, references, k).indices)).all()
 
 
+def test_a_huge_outlier_does_not_drown_the_distances_of_the_others():
+    references = np.array([[3.0, 0], [2.0, 0], [1.0, 0], [1e200, 0]])
+    found = nearest_neighbors(np.zeros((1, 2)), references, 2)
+    assert found.indices.tolist() == [[2, 1]]
+    assert found.distances.tolist() == [[1.0, 2.0]]
+
+
+def test_a_reversed_row_is_read_as_it_stands():
+    found = nearest_neighbors(np.array([[1.0, 5.0]])[:, ::-1], np.array([[5.0, 1.0], [1.0, 5.0]]), 1)
+    assert found.indices.tolist() == [[0]]
+
+
 @pytest.mark.parametrize("columns", [slice(1, None), slice(0, 510)])
 def test_views_of_any_alignment_are_searched(rng, columns):
     given = rng.normal(size=(258, 511)).astype(np.float32)[:, columns]

@@ -139,7 +139,7 @@ class CoarseFrame:
             pairs = torch.sparse_csr_tensor(
                 torch.arange(0, n * k + 1, k),
                 columns.flatten(),
-                torch.zeros(n * k),
+                torch.zeros(n * k, dtype=moved.dtype),
                 size=(n, len(self._references)),
                 check_invariants=False,
             )

@@ -56,7 +56,8 @@ class Nearest:
     def first(self, k: int) -> Nearest:
         """Keep the k nearest; among equal distances, those that stand first."""
         distances, order = torch.sort(self.distances, dim=1, stable=True)
-        return Nearest(self.columns.gather(1, order)[:, :k], distances[:, :k])
+        # Copied out: a slice would keep the whole table alive.
+        return Nearest(self.columns.gather(1, order[:, :k]), distances[:, :k].contiguous())
 
 
 def fine_sets(points: Points, rows: Rows, k: int) -> Tensor:

@@ -73,7 +73,9 @@ def _float64_scale(largest: float) -> float:
     """Return 1, or the power of two without which float64 squares would overflow or vanish."""
     if largest == 0 or 1e-100 < largest < 1e100:
         return 1.0
-    return 2.0 ** -min(max(math.frexp(largest)[1], -1000), 1000)
+    exponent = math.frexp(largest)[1]
+    # A huge one is brought only to where its square still fits: the squares of smaller ones must not vanish beside it.
+    return 2.0 ** (480 - exponent) if exponent > 0 else 2.0 ** -max(exponent, -1000)
 
 
 def _firsts(occurrences: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -88,7 +88,7 @@ def as_tensor(x: Matrix, name: str) -> Tensor:
             array = array.astype(np.float64)
         aligned = all(stride >= 0 and stride % array.itemsize == 0 for stride in array.strides)
         if not aligned or not array.dtype.isnative:
-            array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+            array = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
         tensor = torch.from_numpy(array if array.flags.writeable else np.asarray(_Lent(array)))
     if tensor.dtype in (torch.float32, torch.float64):
         return tensor

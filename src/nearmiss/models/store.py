@@ -272,7 +272,10 @@ class ArrayStore:
         """Give the number of each text, looking at the disk for those that are not known yet."""
         numbers = self._known_numbers(digests)
         if (numbers == _ABSENT).any():
-            self._refresh()
+            if self.folder.is_dir():
+                self._refresh()
+            else:  # removed while it was in use
+                self._begin()
             numbers = self._known_numbers(digests)
         return numbers
 
