@@ -60,7 +60,7 @@ def _lengths(matrix: Tensor) -> Tensor:
 
 
 def _dense_squared_norms(matrix: Tensor) -> Tensor:
-    if matrix.device.type != "cpu":
+    if matrix.device.type != "cpu" or matrix.dtype == torch.float64:
         norms: Tensor = torch.linalg.vector_norm(matrix, dim=1, dtype=torch.float64)
         return norms.square()
     # NumPy widens float32 on the way, several times as fast as torch does.
