@@ -24,6 +24,7 @@ from nearmiss.acquisition.base import (
     Signal,
     Signals,
 )
+from nearmiss.acquisition.pairs import Pairs, Reduce
 from nearmiss.arrays.approximate import approximate_neighbors
 from nearmiss.arrays.distances import normalize_rows
 from nearmiss.arrays.divergence import as_log_probs, cross_entropy, kl_divergence
@@ -37,7 +38,6 @@ __all__ = ["Cal", "CalVariant", "cal_scores"]
 
 Anchor = Literal["pool", "labeled"]
 Divergence = Literal["kl", "cross-entropy"]
-Reduce = Literal["mean", "max", "median"]
 Order = Literal["contrastive", "opposite"]
 Search = Literal["exact", "approximate"]
 
@@ -245,7 +245,7 @@ class Cal:
         pool, labeled = _features(view)
         return (normalize_rows(pool), normalize_rows(labeled)) if self.normalize else (pool, labeled)
 
-    def _pairs(self, view: PoolView) -> _Pairs:
+    def _pairs(self, view: PoolView) -> Pairs:
         pool, labeled = self._compared(view)
         divergence = self._divergence(view, labeled.shape[0])
         notes: tuple[str, ...] = ()
@@ -265,7 +265,7 @@ class Cal:
             candidates, examples = found.indices.ravel()[order], examples[order]
             distances = found.distances.ravel()[order]
         counts = np.bincount(candidates, minlength=view.size)
-        return _Pairs(counts, candidates, examples, distances, divergence(candidates, examples), notes)
+        return Pairs(counts, candidates, examples, distances, divergence(candidates, examples), notes)
 
     def _divergence(self, view: PoolView, m: int) -> _DivergenceOfPairs:
         log_q = as_log_probs(required(view.pool.log_probs, "pool log_probs", view.size), "pool log_probs")
@@ -280,53 +280,13 @@ class Cal:
             )
         return partial(_kl_divergences, log_p.to(log_q.device), log_q)
 
-    def _pooled(self, pairs: _Pairs) -> npt.NDArray[np.float64]:
+    def _pooled(self, pairs: Pairs) -> npt.NDArray[np.float64]:
         pooled = pairs.pooled(self.variant.reduce)
         return pooled if self.variant.order == "contrastive" else 0.0 - pooled
 
 
 class _DivergenceOfPairs(Protocol):
     def __call__(self, candidates: IndexArray, examples: IndexArray) -> npt.NDArray[np.float64]: ...
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Pairs:
-    """Candidates and labelled examples that are neighbours, by candidate, nearest first; ``counts`` per candidate."""
-
-    counts: IndexArray
-    candidates: IndexArray
-    examples: IndexArray
-    distances: npt.NDArray[np.float64]
-    divergences: npt.NDArray[np.float64]
-    notes: tuple[str, ...] = ()
-
-    def pooled(self, reduce: Reduce) -> npt.NDArray[np.float64]:
-        """Pool the divergences of each candidate, shape (n,); a candidate without neighbours gets 0."""
-        met = self.counts > 0
-        counts = self.counts[met]
-        starts = np.cumsum(counts) - counts
-        pooled = np.zeros(len(self.counts))
-        if reduce == "mean":
-            pooled[met] = np.add.reduceat(self.divergences, starts) / counts
-        elif reduce == "max":
-            pooled[met] = np.maximum.reduceat(self.divergences, starts)
-        else:
-            ascending = self.divergences[np.lexsort((self.divergences, self.candidates))]
-            pooled[met] = (ascending[starts + (counts - 1) // 2] + ascending[starts + counts // 2]) / 2
-        return pooled
-
-    def explain(self, picks: IndexArray) -> NeighborExplanation:
-        """Lay out the neighbours of these candidates, nearest first, padded to the longest list."""
-        counts = self.counts[picks]
-        starts = (np.cumsum(self.counts) - self.counts)[picks]
-        ranks = np.arange(counts.max(initial=0))
-        there = ranks < counts[:, None]
-        rows = np.where(there, starts[:, None] + ranks, 0)
-        return NeighborExplanation(
-            neighbor_indices=np.where(there, self.examples[rows], -1),
-            distances=np.where(there, self.distances[rows], np.nan),
-            divergences=np.where(there, self.divergences[rows], np.nan),
-        )
 
 
 def _features(view: PoolView) -> tuple[Matrix, Matrix]:
