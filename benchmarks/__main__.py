@@ -3,6 +3,7 @@
     python -m benchmarks                          # everything: the better part of an hour on 2 quiet cores
     python -m benchmarks --quick                  # small sizes, about two minutes; writes to runs/bench-quick
     python -m benchmarks --only cal-large,badge   # these sections; results of the others stay
+    python -m benchmarks --only cuda-selection    # on a GPU; writes to benchmarks/cuda
     python -m benchmarks --render                 # the page again, from the figures on disk
 
 Writes results.json after every figure, RESULTS.md and plots/ after every section.
@@ -20,6 +21,8 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from benchmarks import limits, machine
 from benchmarks.plots import draw_lines, draw_ratios
 from benchmarks.report import render, value
@@ -30,23 +33,28 @@ from benchmarks.texts import find_source
 HERE = Path(__file__).parent
 QUICK = HERE.parent / "runs" / "bench-quick"
 CACHE = HERE.parent / "runs" / "bench-cache"
+CUDA = HERE / "cuda"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark."""
     options = _parser().parse_args(arguments)
-    out = options.out or (QUICK if options.quick else HERE)
+    names = _chosen(options.only, options.quick)
+    on_gpu = any(SECTIONS[name].on_gpu for name in names)
+    out = options.out or (QUICK if options.quick else CUDA if on_gpu else HERE)
     if options.repeats is not None and options.repeats < 1:
         sys.exit(f"--repeats is {options.repeats}; ask for 1 or more")
     results = _results_in(out)
     if options.render:
         _write_page(results, out)
         return 0
-    names = _chosen(options.only, options.quick)
+    if not names:
+        return 0
     start = time.perf_counter()
     source = find_source(options.texts, options.data_dir)
     context = Context(options.quick, options.repeats or (1 if options.quick else 3), options.cache, source)
-    described, measured = machine.described(), limits.measured(options.quick)
+    described = machine.described()
+    measured = limits.measured_on_gpu(options.quick) if on_gpu else limits.measured(options.quick)
     print("; ".join(f"{limits.LABELS[name]} {rate:.0f}" for name, rate in measured.items()), flush=True)
     failed = [name for name in names if not _run(name, context, results, described, measured, out)]
     print(f"\n{time.perf_counter() - start:.0f} s; {out / 'RESULTS.md'}", end="")
@@ -77,14 +85,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--texts", default="sst2", help="dataset of short texts (sst2; an embedded one stands in)")
     parser.add_argument("--data-dir", help="where datasets lie that are not embedded (NEARMISS_DATA_DIR)")
     parser.add_argument("--cache", type=Path, default=CACHE, help="where embeddings are kept (runs/bench-cache)")
-    parser.add_argument("--out", type=Path, help="where results are written (benchmarks/; quick: runs/bench-quick)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="where results are written (benchmarks/, on a GPU benchmarks/cuda/; quick: runs/bench-quick)",
+    )
     parser.add_argument("--render", action="store_true", help="measure nothing, write the page anew")
     return parser
 
 
 def _chosen(only: str | None, quick: bool) -> list[str]:
     if only is None:
-        return [name for name, section in SECTIONS.items() if section.in_quick or not quick]
+        return [name for name, each in SECTIONS.items() if not each.on_gpu and (each.in_quick or not quick)]
     asked = [name.strip() for name in only.split(",")]
     unknown = [name for name in asked if name not in SECTIONS]
     if unknown:
@@ -92,6 +104,12 @@ def _chosen(only: str | None, quick: bool) -> list[str]:
     large = [name for name in asked if quick and not SECTIONS[name].in_quick]
     if large:
         sys.exit(f"{', '.join(large)} has one size, which is not quick; leave --quick out")
+    on_gpu = [name for name in asked if SECTIONS[name].on_gpu]
+    if on_gpu and len(on_gpu) < len(asked):
+        sys.exit(f"{', '.join(on_gpu)} runs on a GPU, the others do not: figures of the two are kept apart, ask twice")
+    if on_gpu and not torch.cuda.is_available():
+        print(f"{', '.join(on_gpu)} skipped: this machine has no CUDA device that torch can use")
+        return []
     return asked
 
 

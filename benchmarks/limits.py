@@ -7,17 +7,19 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from benchmarks.machine import fast_bfloat16
 
-__all__ = ["FLOAT32", "LABELS", "best_gemm", "measured"]
+__all__ = ["FLOAT32", "LABELS", "best_gemm", "measured", "measured_on_gpu"]
 
 #: Products of one precision, whoever makes them.
-FLOAT32 = ("float32-numpy", "float32-torch")
+FLOAT32 = ("float32-numpy", "float32-torch", "float32-gpu")
 LABELS = {
     "float32-numpy": "float32 matrix product, NumPy, GFLOP/s",
     "float32-torch": "float32 matrix product, torch, GFLOP/s",
     "bfloat16-torch": "bfloat16 matrix product, torch, GFLOP/s",
+    "float32-gpu": "float32 matrix product on the GPU, no TF32, torch, GFLOP/s",
     "read": "reading memory, GB/s",
 }
 
@@ -32,6 +34,23 @@ def measured(quick: bool) -> dict[str, float]:
             limits[name] = max(limits.get(name, 0.0), gflops)
     limits["read"] = _read(2**26 if quick else 2**27)
     return limits
+
+
+def measured_on_gpu(quick: bool, device: str = "cuda") -> dict[str, float]:
+    """Measure the same of a GPU: products of float32 as they are, not in TF32, and reading its memory."""
+    shapes = [(2048, 768, 2048)] if quick else [(8192, 8192, 8192), (16_384, 768, 8192)]
+    rates = []
+    for rows, inner, columns in shapes:
+        a, b = torch.randn(rows, inner, device=device), torch.randn(inner, columns, device=device)
+        out = torch.empty(rows, columns, device=device)
+
+        def multiply(a: Tensor = a, b: Tensor = b, out: Tensor = out) -> None:
+            torch.mm(a, b, out=out)
+            out[0, 0].item()  # waits for the product
+
+        rates.append(2e-9 * rows * inner * columns / _least(multiply, 5))
+    values = torch.ones(2**24 if quick else 2**29, device=device)
+    return {"float32-gpu": max(rates), "read": 1e-9 * values.nbytes / _least(lambda: values.sum().item(), 5)}
 
 
 def best_gemm(limits: dict[str, float], names: tuple[str, ...] | None = None) -> float:

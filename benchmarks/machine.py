@@ -58,6 +58,7 @@ def described() -> dict[str, str]:
         "python": platform.python_version(),
         "blas": f"NumPy's {blas.get('name')} {blas.get('version')}",
         **{name: installed(name) or "not installed" for name in LIBRARIES},
+        **(_gpu() if torch.cuda.is_available() else {}),
     }
 
 
@@ -70,6 +71,22 @@ def commit() -> str:
     name = git(["git", "rev-parse", "--short", "HEAD"]).stdout.strip()
     changed = git(["git", "status", "--porcelain", "src"]).stdout.strip()
     return f"{name}+" if name and changed else name or "unknown"
+
+
+def _gpu() -> dict[str, str]:
+    """Name the GPU that torch takes, and what drives it."""
+    facts = torch.cuda.get_device_properties(0)
+    path = Path("/proc/driver/nvidia/version")
+    asked = ["nvidia-smi", "--id=0", "--query-gpu=driver_version", "--format=csv,noheader"]
+    if shutil.which(asked[0]) is not None:
+        driver = subprocess.run(asked, capture_output=True, text=True).stdout.strip()
+    else:
+        driver = path.read_text().splitlines()[0] if path.exists() else ""
+    return {
+        "gpu": f"{facts.name}, {facts.total_memory / 2**30:.1f} GiB, {facts.multi_processor_count} multiprocessors",
+        "driver": driver or "unknown",
+        "cuda": f"torch's {torch.version.cuda}; float32 products in {torch.get_float32_matmul_precision()} precision",
+    }
 
 
 @cache

@@ -42,11 +42,12 @@ class Context:
 
 @dataclass(frozen=True)
 class Section:
-    """One part that can be run alone; ``home`` is its module and function."""
+    """One part that can be run alone; ``home`` is its module and function, ``on_gpu`` says that it needs CUDA."""
 
     title: str
     home: tuple[str, str]
     in_quick: bool = True
+    on_gpu: bool = False
 
     def run(self, context: Context) -> Iterator[Item]:
         """Measure, yielding items as they come."""
@@ -69,4 +70,6 @@ SECTIONS: dict[str, Section] = {
     "cal-qqp": Section("CAL at QQP's size", ("cal", "qqp"), in_quick=False),
     "badge-qqp": Section("BADGE at QQP's size", ("badge", "qqp"), in_quick=False),
     "bertkm-qqp": Section("BERTKM at QQP's size", ("clustering", "qqp"), in_quick=False),
+    "cuda-selection": Section("Selection on a GPU", ("device", "selection"), on_gpu=True),
+    "cuda-inference": Section("Reading texts on a GPU", ("device_reading", "section"), on_gpu=True),
 }

@@ -49,7 +49,7 @@ def test_blocks_do_not_change_distances(monkeypatch):
     points = ProductPoints(rng.standard_normal((300, 5)))
     rows = np.array([1, 100, 299])
     whole = points.to_nearest(rows)
-    monkeypatch.setattr(seeding, "CPU_BLOCK_BYTES", 7 * 3 * 8)
+    monkeypatch.setattr(seeding, "PRODUCT_BYTES", 7 * 3 * 8)
     np.testing.assert_allclose(points.to_nearest(rows), whole, rtol=1e-12, atol=1e-12)
 
 

@@ -18,7 +18,8 @@ from nearmiss.arrays.distances import normalize_rows
 from nearmiss.arrays.kmeans import kmeans, kmeans_centers, nearest_distinct
 from nearmiss.arrays.neighbors import nearest_neighbors
 from nearmiss.arrays.seeding import ProductPoints, Rows, as_rows
-from nearmiss.arrays.tensors import Sparse, as_csr, required
+from nearmiss.arrays.tensors import Sparse, as_csr, device_of, required
+from nearmiss.arrays.threads import team
 from nearmiss.errors import InvalidArray, InvalidInput
 
 __all__ = ["Alps", "BertKM", "KCenterGreedy", "TypiClust"]
@@ -72,9 +73,11 @@ class _NearestToCentroids:
         """
         view.require(n)
         name = f"pool {self.reads}"
-        vectors = normalize_rows(as_rows(required(getattr(view.pool, self.reads), name, view.size), name))
-        centers = kmeans_centers(vectors, n, rng, iterations=self.iterations)
-        near = nearest_distinct(vectors, centers)
+        given = required(getattr(view.pool, self.reads), name, view.size)
+        with team(device_of(given)):
+            vectors = normalize_rows(as_rows(given, name))
+            centers = kmeans_centers(vectors, n, rng, iterations=self.iterations)
+            near = nearest_distinct(vectors, centers)
         order = np.lexsort((near.indices, near.distances))
         return Selection(near.indices[order], -near.distances[order])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar, Literal, Protocol, get_args
@@ -31,7 +32,18 @@ from nearmiss.arrays.divergence import as_log_probs, cross_entropy, kl_divergenc
 from nearmiss.arrays.neighbors import nearest_neighbors, nearest_sets
 from nearmiss.arrays.seeding import as_rows
 from nearmiss.arrays.selection import top_indices
-from nearmiss.arrays.tensors import Matrix, as_labels, is_sparse, required, row_blocks, take_rows, to_numpy
+from nearmiss.arrays.tensors import (
+    Matrix,
+    as_labels,
+    block_bytes,
+    device_of,
+    is_sparse,
+    required,
+    row_blocks,
+    take_rows,
+    to_numpy,
+)
+from nearmiss.arrays.threads import team
 from nearmiss.errors import InvalidArray, InvalidInput
 
 __all__ = ["Cal", "CalVariant", "cal_scores"]
@@ -46,6 +58,9 @@ SEARCH_SEED = 20210911
 
 #: Temporaries of one class and one pair: two log-probabilities, a probability and their products, in float64.
 CLASS_BYTES = 48
+
+#: Temporaries of one block of pairs: several passes are made over them, and they should stay in cache.
+PAIRS_BYTES = 2**19
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +217,9 @@ class Cal:
         MissingExtra
             The search is approximate and FAISS not installed.
         """
-        pairs = self._pairs(view)
-        return Scored(self._pooled(pairs), pairs.notes)
+        with team(device_of(view.pool.features)):
+            pairs = self._pairs(view)
+            return Scored(self._pooled(pairs), pairs.notes)
 
     def select(self, view: PoolView, n: int, rng: np.random.Generator) -> Selection:
         """Choose the n most contrastive candidates, and say which labelled neighbours made them so.
@@ -218,9 +234,10 @@ class Cal:
             Nothing is labelled yet.
         """
         view.require(n)
-        scored = self.scored(view)
-        picks = top_indices(scored.values, n, rng)
-        return Selection(picks, scored.values[picks], self.explain(view, picks), scored.notes)
+        with team(device_of(view.pool.features)):
+            scored = self.scored(view)
+            picks = top_indices(scored.values, n, rng)
+            return Selection(picks, scored.values[picks], self.explain(view, picks), scored.notes)
 
     def explain(self, view: PoolView, indices: IndexArray) -> NeighborExplanation:
         """Lay out the labelled neighbours of these candidates, in their order, nearest first.
@@ -332,22 +349,30 @@ def _kl_divergences(
     log_p: Tensor, log_q: Tensor, candidates: IndexArray, examples: IndexArray
 ) -> npt.NDArray[np.float64]:
     """Compute KL(p(y|example) ‖ p(y|candidate)) of each pair, in nats."""
-    divergences = np.empty(len(candidates))
-    for part in row_blocks(len(candidates), CLASS_BYTES * log_q.shape[1]):
-        p, q = _rows(log_p, examples[part]), _rows(log_q, candidates[part])
-        divergences[part] = to_numpy(kl_divergence(p, q))
-    return divergences
+
+    def of(part: slice) -> npt.NDArray[np.float64]:
+        return to_numpy(kl_divergence(_rows(log_p, examples[part]), _rows(log_q, candidates[part])))
+
+    return _in_blocks(of, len(candidates), log_q)
 
 
 def _cross_entropies(
     labels: IndexArray, log_q: Tensor, candidates: IndexArray, examples: IndexArray
 ) -> npt.NDArray[np.float64]:
     """Compute −log p(gold label of the example|candidate) of each pair, in nats."""
-    divergences = np.empty(len(candidates))
-    for part in row_blocks(len(candidates), CLASS_BYTES * log_q.shape[1]):
-        q = _rows(log_q, candidates[part])
-        divergences[part] = to_numpy(cross_entropy(labels[examples[part]], q))
-    return divergences
+
+    def of(part: slice) -> npt.NDArray[np.float64]:
+        return to_numpy(cross_entropy(labels[examples[part]], _rows(log_q, candidates[part])))
+
+    return _in_blocks(of, len(candidates), log_q)
+
+
+def _in_blocks(
+    divergences: Callable[[slice], npt.NDArray[np.float64]], n: int, log_q: Tensor
+) -> npt.NDArray[np.float64]:
+    parts = row_blocks(n, CLASS_BYTES * log_q.shape[1], block_bytes(log_q.device, PAIRS_BYTES))
+    with team(log_q.device) as threads:
+        return np.concatenate([np.empty(0), *threads.map(divergences, parts)])
 
 
 def _rows(matrix: Tensor, indices: IndexArray) -> Tensor:

@@ -25,7 +25,6 @@ with F₀ for p = a² and g for the factor of p, F₀ + 2gF₀ is enough, and 2�
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import torch
@@ -33,9 +32,9 @@ from torch import Tensor
 
 from nearmiss.arrays.dense_points import Block, PreparedFrame, Room
 from nearmiss.arrays.frames import ALL, Rows, gamma
-from nearmiss.arrays.products import row_products
+from nearmiss.arrays.products import expect_pair_products, pair_products, row_products
 
-__all__ = ["CoarseFrame", "multiplies_bfloat16"]
+__all__ = ["UNIT", "CoarseFrame", "coarse_error", "multiplies_bfloat16", "residuals", "thirds"]
 
 UNIT = 2.0**-8
 SINGLE_UNIT = 2.0**-24
@@ -101,9 +100,10 @@ class CoarseFrame:
             given, rounded = self._references[piece, :-1], self.rounded[piece]
             rounded[:, : width - 1] = given
             # The references stand as −2ŷ.
-            self._eta = max(self._eta, float(_residuals(given, rounded[:, : width - 1]).max()) / 2)
-            rounded[:, width - 1 : width + 2] = _thirds(self._references[piece, -1].to(torch.float64))
-        self._room = Room(self.rounded)
+            self._eta = max(self._eta, float(residuals(given, rounded[:, : width - 1]).max()) / 2)
+            rounded[:, width - 1 : width + 2] = thirds(self._references[piece, -1].to(torch.float64))
+        self._room = Room(torch.bfloat16, self.rounded.device)
+        expect_pair_products()
 
     def room_of(self, n: int, m: int) -> Tensor:
         """Lend memory for products, until the next call."""
@@ -116,45 +116,44 @@ class CoarseFrame:
         d = given.shape[1]
         rounded = torch.ones((len(given), d + 6), dtype=torch.bfloat16)
         rounded[:, :d] = given
-        error = self._error(fine, _residuals(given, rounded[:, :d]))
-        rounded[:, d + 3 :] = _thirds(fine.offset + error)
+        xi = residuals(given, rounded[:, :d])
+        error = coarse_error(fine.offset, fine.error, xi, self._fine.radius, self._eta, d)
+        rounded[:, d + 3 :] = thirds(fine.offset + error)
         return CoarseBlock(rounded, error, fine, self)
-
-    def _error(self, fine: Block, xi: Tensor) -> Tensor:
-        """Compute F; the module's docstring proves it."""
-        a, r, d = fine.offset.sqrt(), self._fine.radius, fine.moved.shape[1] - 1
-        tiny = 16 * (d + 6) * torch.finfo(torch.float32).tiny * (1 + a + r).square()
-        fixed = fine.error + 2 * xi * r + 2 * (a + xi) * self._eta + tiny
-        fixed += gamma(d + 3, SINGLE_UNIT) * (a.square() + r * r)
-        per_term = gamma(2 * d + 12, SINGLE_UNIT) + 2 * SINGLE_UNIT
-        plain = fixed + per_term * (a.square() + r * r + 2 * (a + xi) * (r + self._eta))
-        error: Tensor = (1 + 2.0**-10) * (1 + 2 * per_term) * plain
-        return error
 
     def pair_products(self, moved: Tensor, columns: Tensor) -> Tensor:
         """Multiply each moved query with some of the float32 references, shape (B, K)."""
         n, k = columns.shape
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch calls its CSR tensors a beta; the product is used as documented
-            pairs = torch.sparse_csr_tensor(
-                torch.arange(0, n * k + 1, k),
-                columns.flatten(),
-                torch.zeros(n * k, dtype=moved.dtype),
-                size=(n, len(self._references)),
-                check_invariants=False,
-            )
-            products = torch.sparse.sampled_addmm(pairs, moved, self._references.T, beta=0.0)
-        values: Tensor = products.values()
-        return values.view(n, k)
+        starts = torch.arange(0, n * k + 1, k)
+        return pair_products(moved, self._references, starts, columns.flatten()).view(n, k)
 
 
-def _residuals(given: Tensor, rounded: Tensor) -> Tensor:
+def coarse_error(offset: Tensor, fine: Tensor, xi: Tensor, radius: float, eta: float, d: int) -> Tensor:
+    """Compute F from a², E and ξ of each query, all of shape (B,), and from r and η; the module's docstring proves it.
+
+    Examples
+    --------
+    >>> one = torch.ones(1, dtype=torch.float64)
+    >>> coarse_error(one, 1e-6 * one, 1e-3 * one, radius=1.0, eta=1e-3, d=768).item() > 4e-3
+    True
+    """
+    a = offset.sqrt()
+    fixed = fine + 2 * xi * radius + 2 * (a + xi) * eta
+    fixed += 16 * (d + 6) * torch.finfo(torch.float32).tiny * (1 + a + radius).square()
+    fixed += gamma(d + 3, SINGLE_UNIT) * (offset + radius**2)
+    per_term = gamma(2 * d + 12, SINGLE_UNIT) + 2 * SINGLE_UNIT
+    plain = fixed + per_term * (offset + radius**2 + 2 * (a + xi) * (radius + eta))
+    error: Tensor = (1 + 2.0**-10) * (1 + 2 * per_term) * plain
+    return error
+
+
+def residuals(given: Tensor, rounded: Tensor) -> Tensor:
     """Measure ‖given − rounded‖ of each row, not less than it is, float64."""
     norms: Tensor = torch.linalg.vector_norm(given - rounded.to(given.dtype), dim=1)
     return norms.to(torch.float64) * (1 + gamma(given.shape[1] + 3, SINGLE_UNIT))
 
 
-def _thirds(values: Tensor) -> Tensor:
+def thirds(values: Tensor) -> Tensor:
     """Cut float64 numbers into three bfloat16 ones that sum to them but for a relative 2⁻²⁴, shape (·, 3)."""
     parts = []
     for _ in range(3):

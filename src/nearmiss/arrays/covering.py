@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nearmiss.arrays.seeding import CenterDistances, Float64Array, Picks
+from nearmiss.arrays.seeding import CenterDistances, Float64Array, IndexArray, Picks
+from nearmiss.arrays.threads import team
 
 __all__ = ["farthest_first"]
 
@@ -33,7 +34,11 @@ def farthest_first(points: CenterDistances, closest: Float64Array, n: int, rng: 
     >>> farthest_first(points, np.array([1.0, 81.0, 25.0]), 2, np.random.default_rng(0))
     Picks(indices=array([1, 2]), squared_distances=array([81., 16.]))
     """
-    priority = rng.permutation(points.size)
+    with team(points.device):
+        return _traverse(points, closest, n, rng.permutation(points.size))
+
+
+def _traverse(points: CenterDistances, closest: Float64Array, n: int, priority: IndexArray) -> Picks:
     indices = np.empty(0, dtype=np.int64)
     squared = np.empty(0)
     while (missing := n - len(indices)) > 0:

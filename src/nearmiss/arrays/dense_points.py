@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,11 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nearmiss.arrays.distances import squared_norms
+from nearmiss.arrays.distances import dense_squared_norms
 from nearmiss.arrays.duplicates import first_occurrences
 from nearmiss.arrays.frames import BoundedBlock, Frame, Rows, error_bound, power_of_two
 from nearmiss.arrays.products import row_products
-from nearmiss.arrays.tensors import row_blocks
+from nearmiss.arrays.tensors import block_bytes, row_blocks
 
 __all__ = ["Block", "DensePoints", "PreparedFrame", "Room", "largest_magnitude"]
 
@@ -23,10 +24,13 @@ PIECE_BYTES = 32 * 2**20
 
 #: Moved references are kept up to this size, and moved anew for every block of queries beyond it.
 KEPT_BYTES = 192 * 2**20
+DEVICE_KEPT_BYTES = 4 * 2**30
 
 #: Differences taken at once: several passes are made over them, and they should stay near the cores.
 DIFFERENCE_BYTES = 2**19
-DEVICE_DIFFERENCE_BYTES = 256 * 2**20
+
+#: Accelerators multiply rows of such a multiple of entries several times as fast as others.
+DEVICE_ENTRIES = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,17 +45,24 @@ class Block(BoundedBlock):
         return self.frame.keys(self.moved, columns)
 
 
-class Room:
-    """Memory where products are written: fresh memory for each would cost as much as the product."""
+class Room(threading.local):
+    """Memory that a thread writes to again and again: fresh memory for each product would cost as much as it does."""
 
-    def __init__(self, like: Tensor) -> None:
-        self._held = like.new_empty(0)
+    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
+        self._held = torch.empty(0, dtype=dtype, device=device)
 
     def of(self, n: int, m: int) -> Tensor:
-        """Lend a contiguous (n, m) matrix, until the next call."""
+        """Lend a contiguous (n, m) matrix, until this thread's next call."""
         if len(self._held) < n * m:
             self._held = self._held.new_empty(n * m)
         return self._held[: n * m].view(n, m)
+
+
+class _PresentPiece(threading.local):
+    """The piece of the references that a thread has moved last."""
+
+    columns: slice | None = None
+    references: Tensor
 
 
 class PreparedFrame:
@@ -60,47 +71,54 @@ class PreparedFrame:
     def __init__(self, owner: DensePoints, dtype: torch.dtype) -> None:
         self._owner = owner
         self._dtype = dtype
-        self._width = owner.x.shape[1] + 1
-        self.pieces = tuple(row_blocks(owner.n_references, self._width * dtype.itemsize, PIECE_BYTES))
+        on_host = owner.device.type == "cpu"
+        self._dimension = owner.x.shape[1]
+        # Where there is room between the entries and the norm, it is filled with zeros.
+        self._width = self._dimension + 1 if on_host else -(-(self._dimension + 1) // DEVICE_ENTRIES) * DEVICE_ENTRIES
+        row_bytes = self._width * dtype.itemsize
+        self.pieces = tuple(row_blocks(owner.n_references, row_bytes, block_bytes(owner.device, PIECE_BYTES)))
         self.scale = power_of_two(max(largest_magnitude(owner.reference_rows(piece)) for piece in self.pieces))
-        total = torch.zeros(self._width - 1, dtype=torch.float64, device=owner.device)
+        total = torch.zeros(self._dimension, dtype=torch.float64, device=owner.device)
         for piece in self.pieces:
             total += (owner.reference_rows(piece) * self.scale).sum(dim=0, dtype=torch.float64)
         self._center = (total / owner.n_references).to(dtype)
-        self._last: tuple[slice, Tensor] | None = None
+        self._present = _PresentPiece()
         self.references: Tensor | None = None
-        if owner.n_references * self._width * dtype.itemsize <= KEPT_BYTES:
-            self.references = torch.empty((owner.n_references, self._width), dtype=dtype, device=owner.device)
+        if owner.n_references * row_bytes <= (KEPT_BYTES if on_host else DEVICE_KEPT_BYTES):
+            self.references = self._empty(owner.n_references)
             for piece in self.pieces:
                 self._prepare(piece, self.references[piece])
         largest = max(float(self._piece(piece)[:, -1].max()) for piece in self.pieces)
         self.radius = largest**0.5 * (1 + torch.finfo(dtype).eps)
         widest = max(piece.stop - piece.start for piece in self.pieces)
         self.row_bytes = (widest + 2 * self._width) * dtype.itemsize
-        self._room = Room(self._center)
+        self._room = Room(dtype, owner.device)
+
+    def _empty(self, n: int) -> Tensor:
+        matrix = torch.empty((n, self._width), dtype=self._dtype, device=self._owner.device)
+        matrix[:, self._dimension : -1] = 0
+        return matrix
 
     def _move(self, rows: Tensor, out: Tensor) -> None:
         """Move and scale rows; the last column of ``out``, one more than they have, is left to the caller."""
         given = rows.to(self._dtype)
-        torch.sub(given if self.scale == 1 else given * self.scale, self._center, out=out[:, :-1])
+        torch.sub(given if self.scale == 1 else given * self.scale, self._center, out=out[:, : self._dimension])
 
     def _prepare(self, columns: slice, out: Tensor) -> Tensor:
         """Write (−2ŷ, ‖ŷ‖²) of some references."""
         self._move(self._owner.reference_rows(columns), out)
-        out[:, -1] = squared_norms(out[:, :-1])
+        out[:, -1] = dense_squared_norms(out[:, :-1])
         out[:, :-1] *= -2
         return out
 
     def _piece(self, columns: slice) -> Tensor:
-        """Return (−2ŷ, ‖ŷ‖²) of some references; all are kept where memory allows, else the last piece."""
+        """Return (−2ŷ, ‖ŷ‖²) of some references; all are kept where memory allows, else the thread's last piece."""
         if self.references is not None:
             return self.references[columns]
-        if self._last is None or self._last[0] != columns:
-            fresh = torch.empty(
-                (columns.stop - columns.start, self._width), dtype=self._dtype, device=self._owner.device
-            )
-            self._last = columns, self._prepare(columns, fresh)
-        return self._last[1]
+        if self._present.columns != columns:
+            fresh = self._prepare(columns, self._empty(columns.stop - columns.start))
+            self._present.columns, self._present.references = columns, fresh
+        return self._present.references
 
     def keys(self, moved: Tensor, columns: slice) -> Tensor:
         """Multiply moved queries and some references."""
@@ -110,7 +128,7 @@ class PreparedFrame:
     def block(self, rows: Rows) -> Block:
         """Move some queries as the references were moved."""
         given = self._owner.query_rows(rows)
-        moved = torch.empty((len(given), self._width), dtype=self._dtype, device=self._owner.device)
+        moved = self._empty(len(given))
         self._move(given, moved)
         norms = _norms(moved[:, :-1]).to(torch.float64)
         moved[:, -1] = 1
@@ -127,14 +145,13 @@ class _PlainFrame:
         self._owner = owner
         dimension = owner.x.shape[1]
         self.pieces = tuple(row_blocks(owner.n_references, dimension * owner.y.itemsize, PIECE_BYTES))
-        squares = torch.cat([squared_norms(owner.y[piece]) for piece in self.pieces])
-        self._squares = squares.to(owner.y.dtype)
-        self._radius = float(squares.max()) ** 0.5 * (1 + torch.finfo(owner.y.dtype).eps)
+        self._squares = owner.squares.to(owner.y.dtype)
+        self._radius = float(owner.squares.max()) ** 0.5 * (1 + torch.finfo(owner.y.dtype).eps)
         # The −2 of the key goes to the fewer.
         self._doubled = owner.y * -2 if owner.n_references <= owner.n_queries else None
         widest = max(piece.stop - piece.start for piece in self.pieces)
         self.row_bytes = (widest + 2 * dimension) * owner.y.itemsize
-        self._room = Room(self._squares)
+        self._room = Room(owner.y.dtype, owner.device)
 
     def keys(self, moved: Tensor, columns: slice) -> Tensor:
         """Multiply queries and some references."""
@@ -176,13 +193,23 @@ class DensePoints:
         self.x, self.y = queries, references
         self.n_queries, self.n_references = len(queries), len(kept)
         self.device = queries.device
-        self._differences: Tensor | None = None
+        self._differences = Room(torch.float64, queries.device)
+        self._precise: PreparedFrame | None = None
+        self._lock = threading.Lock()
         self._kept = None if len(kept) == len(references) else torch.from_numpy(kept).to(self.device)
 
-    @cached_property
+    @property
     def precise(self) -> Frame:
         """The fast route in float64."""
-        return PreparedFrame(self, torch.float64)
+        with self._lock:  # whichever thread asks first
+            if self._precise is None:
+                self._precise = PreparedFrame(self, torch.float64)
+            return self._precise
+
+    @cached_property
+    def squares(self) -> Tensor:
+        """Squared norms of the references, float64, shape (m,)."""
+        return dense_squared_norms(self.y)
 
     @cached_property
     def fast(self) -> Frame:
@@ -201,7 +228,7 @@ class DensePoints:
             return False
         # Norms about the mean are little shorter than norms where the mean itself is short.
         mean = self.y.mean(dim=0)
-        return 4 * float(mean @ mean) <= float(squared_norms(self.y).mean())
+        return 4 * float(mean @ mean) <= float(self.squares.mean())
 
     def query_rows(self, rows: Rows) -> Tensor:
         """Give some of the queries."""
@@ -216,24 +243,15 @@ class DensePoints:
         n, width = columns.shape
         dimension = self.x.shape[1]
         out = torch.empty((n, width), dtype=torch.float64, device=self.device)
-        limit = DIFFERENCE_BYTES if self.device.type == "cpu" else DEVICE_DIFFERENCE_BYTES
-        parts = list(row_blocks(n, width * dimension * 8, limit))
-        room = self._room(max((part.stop - part.start for part in parts), default=0) * width)
-        for part in parts:
+        for part in row_blocks(n, width * dimension * 8, block_bytes(self.device, DIFFERENCE_BYTES)):
             flat = columns[part].flatten()
             kept = flat if self._kept is None else self._kept[flat]
             # Converted first: a subtraction that mixes precisions is several times as slow.
-            references = room[: len(flat)].copy_(self.y.index_select(0, kept))
+            references = self._differences.of(len(flat), dimension).copy_(self.y.index_select(0, kept))
             queries = self.query_rows(_part(rows, part)).to(torch.float64)
             difference = references.view(part.stop - part.start, width, dimension).sub_(queries[:, None])
             torch.linalg.vector_norm(difference, dim=-1, out=out[part])
         return out
-
-    def _room(self, pairs: int) -> Tensor:
-        """Give space for this many differences, kept from call to call: fresh pages cost more."""
-        if self._differences is None or len(self._differences) < pairs:
-            self._differences = torch.empty((pairs, self.y.shape[1]), dtype=torch.float64, device=self.device)
-        return self._differences
 
     def repeats(self, rows: Tensor) -> npt.NDArray[np.int64]:
         """Say for each of these queries at which position among them its like first occurs."""

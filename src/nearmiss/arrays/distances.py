@@ -11,8 +11,9 @@ from scipy import sparse
 from torch import Tensor
 
 from nearmiss.arrays.tensors import Matrix, Sparse, as_csr, as_matrix, is_sparse
+from nearmiss.arrays.threads import in_blocks
 
-__all__ = ["normalize_rows", "squared_distances", "squared_norms"]
+__all__ = ["dense_squared_norms", "normalize_rows", "squared_distances", "squared_norms"]
 
 
 @overload
@@ -44,7 +45,9 @@ def normalize_rows(X: Matrix) -> Matrix:
 def _normalize_dense(matrix: Tensor) -> Tensor:
     lengths = _lengths(matrix)
     if len(matrix) and float(lengths.min()) > 2.0**-40 and float(lengths.max()) < 2.0**40:
-        return matrix / lengths
+        unit = torch.empty_like(matrix)
+        in_blocks(lambda block: torch.div(matrix[block], lengths[block], out=unit[block]), matrix)
+        return unit
     largest = torch.linalg.vector_norm(matrix, ord=torch.inf, dim=1, keepdim=True)
     exponent = torch.frexp(largest).exponent.to(matrix.dtype)
     # In two steps: the reciprocal of a subnormal number has no representation.
@@ -56,16 +59,30 @@ def _normalize_dense(matrix: Tensor) -> Tensor:
 
 
 def _lengths(matrix: Tensor) -> Tensor:
-    return _dense_squared_norms(matrix).sqrt_().to(matrix.dtype)[:, None]
+    return dense_squared_norms(matrix).sqrt_().to(matrix.dtype)[:, None]
 
 
-def _dense_squared_norms(matrix: Tensor) -> Tensor:
-    if matrix.device.type != "cpu" or matrix.dtype == torch.float64:
-        norms: Tensor = torch.linalg.vector_norm(matrix, dim=1, dtype=torch.float64)
-        return norms.square()
-    # NumPy widens float32 on the way, several times as fast as torch does.
-    with np.errstate(all="ignore"):
-        return torch.from_numpy(np.einsum("ij,ij->i", matrix.numpy(), matrix.numpy(), dtype=np.float64))
+def dense_squared_norms(matrix: Tensor) -> Tensor:
+    """Sum the squares of every row of a matrix that is known to be one, in float64, shape (n,).
+
+    Examples
+    --------
+    >>> dense_squared_norms(torch.tensor([[3.0, 4.0], [1.0, 0.0]]))
+    tensor([25.,  1.], dtype=torch.float64)
+    """
+    squares = torch.empty(len(matrix), dtype=torch.float64, device=matrix.device)
+
+    def square(block: slice) -> None:
+        if matrix.device.type != "cpu" or matrix.dtype == torch.float64:
+            squares[block] = torch.linalg.vector_norm(matrix[block], dim=1, dtype=torch.float64).square()
+            return
+        rows = matrix[block].numpy()
+        # NumPy widens float32 on the way, several times as fast as torch does.
+        with np.errstate(all="ignore"):
+            np.einsum("ij,ij->i", rows, rows, dtype=np.float64, out=squares[block].numpy())
+
+    in_blocks(square, matrix)
+    return squares
 
 
 def _normalize_sparse(csr: Sparse) -> Sparse:
@@ -92,7 +109,7 @@ def squared_norms(X: Matrix) -> Tensor:
     if is_sparse(X):
         csr = as_csr(X, "features")
         return torch.from_numpy(np.asarray(csr.multiply(csr).sum(axis=1)).ravel())
-    return _dense_squared_norms(as_matrix(X, "features"))
+    return dense_squared_norms(as_matrix(X, "features"))
 
 
 def squared_distances(X: Tensor, Y: Tensor) -> Tensor:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from nearmiss.arrays.tensors import Sparse, row_blocks
+from nearmiss.arrays.threads import in_blocks
 
 __all__ = ["first_occurrences"]
 
@@ -41,6 +44,7 @@ def first_occurrences(rows: Tensor | Sparse) -> npt.NDArray[np.int64]:
     return occurrence
 
 
+@lru_cache(maxsize=4)
 def _bit_weights(n: int) -> npt.NDArray[np.int64]:
     # Fixed: these numbers only spread rows over groups, and reach no result.
     return np.random.default_rng(20210911).integers(-(2**62), 2**62, size=n) * 2 + 1
@@ -52,12 +56,14 @@ def _dense_bit_sums(matrix: Tensor) -> npt.NDArray[np.int64]:
     width = matrix.shape[1] * matrix.element_size() // integer.itemsize
     weights = torch.from_numpy(_bit_weights(width)).to(matrix.device)
     sums = torch.empty(len(matrix), dtype=torch.int64, device=matrix.device)
-    for rows in row_blocks(len(matrix), width * 8, CACHE_BYTES):
+
+    def add(rows: slice) -> None:
         block = matrix[rows].contiguous()
         if block.storage_offset() % 2 or block.stride(0) % 2:  # torch reads pairs only from where a pair may start
             block = block.clone(memory_format=torch.contiguous_format)
-        bits = block.view(integer)
-        sums[rows] = (bits * weights).sum(dim=1)
+        sums[rows] = (block.view(integer) * weights).sum(dim=1)
+
+    in_blocks(add, matrix, CACHE_BYTES)
     return sums.cpu().numpy()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,8 +12,9 @@ import numpy.typing as npt
 import torch
 from scipy import sparse
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
-from nearmiss.arrays.distances import squared_norms
+from nearmiss.arrays.assignment import NearestCenters, squared_differences
 from nearmiss.arrays.neighbors import nearest_neighbors
 from nearmiss.arrays.seeding import (
     Float64Array,
@@ -21,11 +23,11 @@ from nearmiss.arrays.seeding import (
     Rows,
     as_rows,
     dense_rows,
-    inner_products,
     kmeans_plus_plus,
     product_blocks,
 )
-from nearmiss.arrays.tensors import Matrix, is_sparse, to_numpy
+from nearmiss.arrays.tensors import Matrix, device_of, row_blocks
+from nearmiss.arrays.threads import team
 from nearmiss.errors import InvalidArray, InvalidInput
 
 __all__ = ["KMeans", "NearestRows", "kmeans", "kmeans_centers", "nearest_distinct"]
@@ -78,12 +80,6 @@ class NearestRows:
     distances: Float64Array
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Assignment:
-    clusters: IndexArray
-    squared_distances: Float64Array
-
-
 def kmeans(
     X: Matrix,
     n_clusters: int,
@@ -118,13 +114,15 @@ def kmeans(
     >>> np.sort(kmeans(X, 2, np.random.default_rng(0)).centers.ravel())
     array([ 0.5, 10.5])
     """
-    run = _lloyd(X, n_clusters, rng, iterations, init, weights)
-    assignment = run.assignment or _assign(run.rows, run.lengths, run.centers)
+    with team(device_of(X)):
+        run = _lloyd(X, n_clusters, rng, iterations, init, weights)
+        clusters = NearestCenters(run.rows).of(run.centers) if run.clusters is None else run.clusters
+        squared = _squared_distances(run.rows, run.centers, clusters)
     return KMeans(
         centers=run.centers.cpu().numpy(),
-        assignments=assignment.clusters,
-        squared_distances=assignment.squared_distances,
-        inertia=float(run.mass @ assignment.squared_distances),
+        assignments=clusters,
+        squared_distances=squared,
+        inertia=float(run.mass @ squared),
         iterations=run.iterations,
     )
 
@@ -137,18 +135,18 @@ def kmeans_centers(X: Matrix, n_clusters: int, rng: np.random.Generator, iterati
     >>> np.sort(kmeans_centers(np.array([[0.0], [1.0], [10.0], [11.0]]), 2, np.random.default_rng(0)).ravel())
     array([ 0.5, 10.5])
     """
-    return _lloyd(X, n_clusters, rng, iterations, "k-means++", None).centers.cpu().numpy()
+    with team(device_of(X)):
+        return _lloyd(X, n_clusters, rng, iterations, "k-means++", None).centers.cpu().numpy()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Run:
-    """Where Lloyd's algorithm stopped; ``assignment`` is None where the centres moved after the last one."""
+    """Where Lloyd's algorithm stopped; ``clusters`` is None where the centres moved after the last assignment."""
 
     rows: Rows
-    lengths: Float64Array
     mass: Float64Array
     centers: Tensor
-    assignment: _Assignment | None
+    clusters: IndexArray | None
     iterations: int
 
 
@@ -168,14 +166,15 @@ def _lloyd(
     else:
         starts = rng.choice(n, size=n_clusters, replace=False)
     centers = dense_rows(rows, starts)
-    before: _Assignment | None = None
+    nearest = NearestCenters(rows)
+    before: IndexArray | None = None
     for done in range(iterations):
-        assignment = _assign(rows, points.squared_norms, centers)
-        if before is not None and np.array_equal(before.clusters, assignment.clusters):
-            return _Run(rows, points.squared_norms, mass, centers, assignment, done)
-        centers = _update(rows, assignment, mass, n_clusters)
-        before = assignment
-    return _Run(rows, points.squared_norms, mass, centers, None, iterations)
+        clusters = nearest.of(centers)
+        if before is not None and np.array_equal(before, clusters):
+            return _Run(rows, mass, centers, clusters, done)
+        centers = _update(rows, centers, clusters, mass)
+        before = clusters
+    return _Run(rows, mass, centers, None, iterations)
 
 
 def _checked_weights(weights: Float64Array, n: int) -> Float64Array:
@@ -185,54 +184,52 @@ def _checked_weights(weights: Float64Array, n: int) -> Float64Array:
     return mass
 
 
-def _assign(rows: Rows, lengths: Float64Array, centers: Tensor) -> _Assignment:
-    """Find the nearest centre of every row by matrix products, a block of rows at a time."""
-    center_lengths = squared_norms(centers).to(centers.dtype)
-    scaled = centers * -2
-    clusters = np.empty(len(lengths), dtype=np.int64)
-    squared = np.empty(len(lengths))
-    for block in product_blocks(rows, len(centers)):
-        products = inner_products(rows[block], scaled)
-        products += center_lengths
-        if products.device.type == "cpu":
-            # NumPy finds where the least is several times as fast as torch.
-            clusters[block] = products.numpy().argmin(axis=1)
-            squared[block] = np.take_along_axis(products.numpy(), clusters[block, None], axis=1)[:, 0]
-        else:
-            nearest = products.min(dim=1)
-            clusters[block] = nearest.indices.cpu().numpy()
-            squared[block] = to_numpy(nearest.values)
-    return _Assignment(clusters, np.maximum(squared + lengths, 0.0))
-
-
-def _update(rows: Rows, assignment: _Assignment, mass: Float64Array, n_clusters: int) -> Tensor:
+def _update(rows: Rows, centers: Tensor, clusters: IndexArray, mass: Float64Array) -> Tensor:
     """Move every centre to the mean of its rows, and the empty ones to the rows farthest from their own centres."""
-    totals = np.bincount(assignment.clusters, weights=mass, minlength=n_clusters)
-    sums = _cluster_sums(rows, assignment.clusters, mass, n_clusters)
-    centers = sums / torch.from_numpy(np.where(totals > 0, totals, 1.0)).to(sums)[:, None]
+    totals = np.bincount(clusters, weights=mass, minlength=len(centers))
+    sums = _cluster_sums(rows, clusters, mass, len(centers))
+    means = sums / torch.from_numpy(np.where(totals > 0, totals, 1.0)).to(sums)[:, None]
     empty = np.flatnonzero(totals == 0)
     if len(empty):
-        farthest = np.argsort(-assignment.squared_distances, kind="stable")[: len(empty)]
-        centers[torch.from_numpy(empty).to(centers.device)] = dense_rows(rows, farthest)
-    return centers
+        farthest = np.argsort(-_squared_distances(rows, centers, clusters), kind="stable")[: len(empty)]
+        means[torch.from_numpy(empty).to(means.device)] = dense_rows(rows, farthest)
+    return means
+
+
+def _squared_distances(rows: Rows, centers: Tensor, clusters: IndexArray) -> Float64Array:
+    """Compute the squared distance of every row to the centre of its cluster, shape (n,)."""
+    squared = np.empty(len(clusters))
+
+    def square(block: slice) -> None:
+        if isinstance(rows, Tensor):
+            own = np.arange(block.start, block.stop)
+            squared[block] = squared_differences(rows, own, centers, clusters[block])
+        else:
+            squared[block] = np.square(rows[block].toarray() - centers.numpy()[clusters[block]]).sum(axis=1)
+
+    with team(device_of(rows)) as threads:
+        deque(threads.map(square, product_blocks(rows, int(rows.shape[1]))), maxlen=0)
+    return squared
 
 
 def _cluster_sums(rows: Rows, clusters: IndexArray, mass: Float64Array, n_clusters: int) -> Tensor:
     """Sum the rows of each cluster, always in the same order: atomic additions would differ from run to run."""
-    if isinstance(rows, Tensor) and rows.device.type != "cpu":
-        members = torch.from_numpy(clusters).to(rows.device)
-        weights = torch.from_numpy(mass).to(rows)
-        sums = rows.new_zeros(n_clusters, rows.shape[1])
-        for block in product_blocks(rows, n_clusters):
-            indicator = rows.new_zeros(block.stop - block.start, n_clusters)
-            indicator.scatter_(1, members[block, None], weights[block, None])
-            sums += indicator.T @ rows[block]
-        return sums
-    n = len(clusters)
-    dense = rows.numpy() if isinstance(rows, Tensor) else rows
-    indicator_matrix = sparse.csr_array((mass.astype(dense.dtype), (clusters, np.arange(n))), shape=(n_clusters, n))
-    product = indicator_matrix @ dense
-    return torch.from_numpy(product.toarray() if is_sparse(product) else product)
+    if not isinstance(rows, Tensor):
+        n = len(clusters)
+        indicator_matrix = sparse.csr_array((mass, (clusters, np.arange(n))), shape=(n_clusters, n))
+        return torch.from_numpy((indicator_matrix @ rows).toarray())
+    order = np.argsort(clusters, kind="stable")
+    starts = np.searchsorted(clusters, np.arange(n_clusters + 1), sorter=order)
+    members, weights = torch.from_numpy(order).to(rows.device), torch.from_numpy(mass[order]).to(rows)
+
+    def summed(part: slice) -> Tensor:
+        own = slice(int(starts[part.start]), int(starts[part.stop]))
+        bags = torch.from_numpy(starts[part] - own.start).to(rows.device)
+        return embedding_bag(members[own], rows, bags, mode="sum", per_sample_weights=weights[own])
+
+    with team(rows.device) as threads:
+        parts = row_blocks(n_clusters, 1, -(-n_clusters // threads.size))
+        return torch.cat(list(threads.map(summed, parts)))
 
 
 def nearest_distinct(X: Matrix, centers: npt.NDArray[np.floating]) -> NearestRows:

@@ -14,7 +14,8 @@ from nearmiss.arrays.frames import Points
 from nearmiss.arrays.neighbor_sets import Nearest
 from nearmiss.arrays.points import point_sets
 from nearmiss.arrays.routes import sets_by_block
-from nearmiss.arrays.tensors import Matrix, row_blocks
+from nearmiss.arrays.tensors import Matrix, device_of, row_blocks
+from nearmiss.arrays.threads import Team, team
 from nearmiss.errors import InvalidInput
 
 __all__ = ["Neighbors", "nearest_neighbors", "nearest_sets"]
@@ -77,13 +78,14 @@ def nearest_neighbors(queries: Matrix, references: Matrix, k: int) -> Neighbors:
     array([[1., 1.],
            [1., 8.]])
     """
-    search = _Search.over(queries, references, k)
-    shape = search.points.n_queries, search.k
-    found = Neighbors(np.empty(shape, np.int64), np.empty(shape, np.float64))
-    for rows, columns in search.blocks():
-        nearest = search.ordered(rows, columns)
-        found.indices[rows] = nearest.columns.cpu().numpy()
-        found.distances[rows] = nearest.distances.cpu().numpy() / search.scale
+    with team(device_of(queries)) as threads:
+        search = _Search.over(queries, references, k)
+        shape = search.points.n_queries, search.k
+        found = Neighbors(np.empty(shape, np.int64), np.empty(shape, np.float64))
+        for rows, columns in search.blocks(threads):
+            nearest = search.ordered(rows, columns)
+            found.indices[rows] = nearest.columns.cpu().numpy()
+            found.distances[rows] = nearest.distances.cpu().numpy() / search.scale
     return found
 
 
@@ -106,11 +108,12 @@ def nearest_sets(queries: Matrix, references: Matrix, k: int) -> npt.NDArray[np.
     array([[0, 2],
            [0, 1]])
     """
-    search = _Search.over(queries, references, k)
-    found = np.empty((search.points.n_queries, search.k), np.int64)
-    for rows, columns in search.blocks():
-        nearest = search.ordered(rows, columns).columns if search.repeated else columns
-        found[rows] = nearest.sort(dim=1).values.cpu().numpy()
+    with team(device_of(queries)) as threads:
+        search = _Search.over(queries, references, k)
+        found = np.empty((search.points.n_queries, search.k), np.int64)
+        for rows, columns in search.blocks(threads):
+            nearest = search.ordered(rows, columns).columns if search.repeated else columns
+            found[rows] = nearest.sort(dim=1).values.cpu().numpy()
     return found
 
 
@@ -140,9 +143,9 @@ class _Search:
         """Whether some references are equal."""
         return self.points.n_references < self.n_given
 
-    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
+    def blocks(self, threads: Team) -> Iterator[tuple[slice, Tensor]]:
         """Go through the queries in blocks, and give the nearest distinct references of each, in any order."""
-        return sets_by_block(self.points, min(self.k, self.points.n_references))
+        return sets_by_block(self.points, min(self.k, self.points.n_references), threads)
 
     def ordered(self, rows: slice, columns: Tensor) -> Nearest:
         """Bring the nearest of a block of queries into order, and put repeats back."""

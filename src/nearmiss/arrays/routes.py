@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
 
 from torch import Tensor
 
@@ -11,37 +12,62 @@ from nearmiss.arrays.coarse import CoarseFrame, multiplies_bfloat16
 from nearmiss.arrays.dense_points import PreparedFrame
 from nearmiss.arrays.frames import Points
 from nearmiss.arrays.neighbor_sets import COARSE_SPARE, coarse_sets, fine_sets
-from nearmiss.arrays.tensors import row_blocks
+from nearmiss.arrays.tensors import block_bytes, row_blocks
+from nearmiss.arrays.threads import Team
 
 __all__ = ["sets_by_block"]
 
 #: Keys of one block of queries.
 KEY_BYTES = 48 * 2**20
 
+#: Queries below which a block is not worth cutting for another thread.
+LEAST_ROWS = 64
+
 #: Blocks below which no other route is tried, and references below which it cannot gain.
 TRIED_FROM_BLOCKS = 6
 TRIED_FROM_REFERENCES = 1000
 
+#: From some queries to what is wanted of them.
+Route = Callable[[slice], Tensor]
 
-def sets_by_block(points: Points, k: int) -> Iterator[tuple[slice, Tensor]]:
+
+def sets_by_block(points: Points, k: int, team: Team) -> Iterator[tuple[slice, Tensor]]:
     """Go through the queries in blocks, and give the k nearest distinct references of each, in any order.
 
     Both routes give the same sets, so that the clock may choose: the first two blocks are timed, one on each.
     """
-    blocks = list(row_blocks(points.n_queries, points.fast.row_bytes, KEY_BYTES))
-    coarse = _coarse_frame(points, k) if len(blocks) >= TRIED_FROM_BLOCKS else None
-    if coarse is None:
-        for rows in blocks:
-            yield rows, fine_sets(points, rows, k)
+
+    def fine(rows: slice) -> Tensor:
+        return fine_sets(points, rows, k)
+
+    blocks = _blocks(points, team)
+    frame = _coarse_frame(points, k) if len(blocks) >= TRIED_FROM_BLOCKS else None
+    if frame is None:
+        yield from zip(blocks, team.map(fine, blocks), strict=True)
         return
-    seconds = []
-    for rows, route in zip(blocks, (True, False), strict=False):
-        start = time.perf_counter()
-        found = coarse_sets(points, coarse, rows, k) if route else fine_sets(points, rows, k)
-        seconds.append(time.perf_counter() - start)
-        yield rows, found
-    for rows in blocks[2:]:
-        yield rows, coarse_sets(points, coarse, rows, k) if seconds[0] < seconds[1] else fine_sets(points, rows, k)
+
+    def coarse(rows: slice) -> Tensor:
+        return coarse_sets(points, frame, rows, k)
+
+    tried = list(team.map(_timed, zip((coarse, fine), blocks[:2], strict=True)))
+    faster = coarse if tried[0][0] < tried[1][0] else fine
+    found = chain((sets for _, sets in tried), team.map(faster, blocks[2:]))
+    yield from zip(blocks, found, strict=True)
+
+
+def _blocks(points: Points, team: Team) -> list[slice]:
+    """Cut the queries into blocks of bounded memory, and few queries into one for each thread."""
+    row_bytes = points.fast.row_bytes
+    share = max(LEAST_ROWS, -(-points.n_queries // team.size))
+    limit = min(block_bytes(points.device, KEY_BYTES), share * row_bytes)
+    return list(row_blocks(points.n_queries, row_bytes, limit))
+
+
+def _timed(trial: tuple[Route, slice]) -> tuple[float, Tensor]:
+    route, rows = trial
+    start = time.perf_counter()
+    found = route(rows)
+    return time.perf_counter() - start, found
 
 
 def _coarse_frame(points: Points, k: int) -> CoarseFrame | None:

@@ -17,7 +17,18 @@ from torch import Tensor
 
 from nearmiss.arrays.distances import squared_norms
 from nearmiss.arrays.products import row_products
-from nearmiss.arrays.tensors import Matrix, Sparse, as_csr, as_matrix, is_sparse, row_blocks, to_numpy
+from nearmiss.arrays.tensors import (
+    Matrix,
+    Sparse,
+    as_csr,
+    as_matrix,
+    block_bytes,
+    device_of,
+    is_sparse,
+    row_blocks,
+    to_numpy,
+)
+from nearmiss.arrays.threads import team
 from nearmiss.errors import InvalidArray, InvalidInput
 
 __all__ = [
@@ -43,9 +54,8 @@ Rows = Tensor | Sparse
 #: the distances among themselves cost nothing beside it.
 CANDIDATES = 256
 
-#: A block of products should stay in the second-level cache between its passes; an accelerator wants long blocks.
-CPU_BLOCK_BYTES = 2 * 2**20
-DEVICE_BLOCK_BYTES = 256 * 2**20
+#: A block of products should stay in the second-level cache between its passes.
+PRODUCT_BYTES = 2 * 2**20
 
 
 def as_rows(X: Matrix, name: str) -> Rows:
@@ -86,9 +96,8 @@ def product_blocks(X: Rows, columns: int) -> list[slice]:
     >>> len(product_blocks(torch.zeros(5000, 3), 256))
     3
     """
-    on_device = isinstance(X, Tensor) and X.device.type != "cpu"
     item = X.element_size() if isinstance(X, Tensor) else 8
-    return list(row_blocks(X.shape[0], columns * item, DEVICE_BLOCK_BYTES if on_device else CPU_BLOCK_BYTES))
+    return list(row_blocks(X.shape[0], columns * item, block_bytes(device_of(X), PRODUCT_BYTES)))
 
 
 def dense_rows(X: Rows, rows: IndexArray) -> Tensor:
@@ -122,6 +131,11 @@ class CenterDistances(Protocol):
     @property
     def size(self) -> int:
         """Number of points, n."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where distances are computed."""
         ...
 
     def to_row(self, row: int) -> Float64Array:
@@ -183,6 +197,11 @@ class ProductPoints:
         """Number of points."""
         return len(self.squared_norms)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the first factor lies."""
+        return device_of(self.factors[0])
+
     def to_row(self, row: int) -> Float64Array:
         """Give the squared distance of every point to one of them, shape (n,)."""
         products = np.ones(self.size)
@@ -196,14 +215,17 @@ class ProductPoints:
         near_first, *near_others = (dense_rows(factor, rows) for factor in self.factors)
         near_first = near_first * -2
         lengths = torch.from_numpy(self.squared_norms[rows]).to(near_first)
-        nearest = np.empty(self.size)
-        for block in product_blocks(first, len(rows)):
+
+        def nearest(block: slice) -> Float64Array:
             products = inner_products(first[block], near_first)
             for factor, near in zip(others, near_others, strict=True):
                 products *= inner_products(factor[block], near)
             products += lengths
-            nearest[block] = to_numpy(products.amin(dim=1))
-        return self._settle(nearest + self.squared_norms, self.squared_norms)
+            return to_numpy(products.amin(dim=1))
+
+        with team(self.device) as threads:
+            squared = np.concatenate(list(threads.map(nearest, product_blocks(first, len(rows)))))
+        return self._settle(squared + self.squared_norms, self.squared_norms)
 
     def among(self, rows: IndexArray) -> Float64Array:
         """Give the squared distances of some points to one another, shape (l, l); equal rows are 0 apart."""
@@ -298,7 +320,12 @@ def kmeans_plus_plus(
     [0, 1, 2]
     """
     _check_count(points, n_centers)
-    indices = np.array([_first_row(points, rng, first)], dtype=np.int64)
+    with team(points.device):
+        return _seed_in_blocks(points, n_centers, rng, _first_row(points, rng, first))
+
+
+def _seed_in_blocks(points: CenterDistances, n_centers: int, rng: np.random.Generator, first: int) -> Picks:
+    indices = np.array([first], dtype=np.int64)
     picked_at = np.array([np.inf])
     closest = np.full(points.size, np.inf)
     latest = indices

@@ -30,5 +30,9 @@ def top_indices(scores: npt.NDArray[np.floating], n: int, rng: np.random.Generat
         raise InvalidArray(f"scores have shape {scores.shape}; pass one score per candidate")
     if np.isnan(scores).any():
         raise InvalidArray(f"the score of candidate {int(np.isnan(scores).argmax())} is NaN; remove that candidate")
-    order = np.lexsort((rng.permutation(len(scores)), -scores))
-    return order[:n].astype(np.int64)
+    ranks, drawn = -scores, rng.permutation(len(scores))
+    if not 0 < n < len(scores):
+        return np.lexsort((drawn, ranks))[:n].astype(np.int64)
+    # Only what is as high as the n-th need be sorted.
+    high = np.flatnonzero(ranks <= np.partition(ranks, n - 1)[n - 1])
+    return high[np.lexsort((drawn[high], ranks[high]))[:n]].astype(np.int64)

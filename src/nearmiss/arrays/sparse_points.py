@@ -44,13 +44,14 @@ class _SparseFrame:
         self.squares = torch.from_numpy(_squares(owner.y))
         self._radius = float(self.squares.max()) ** 0.5 * (1 + 2.0**-20)
         self._terms = int(np.diff(owner.x.indptr).max(initial=0) + np.diff(owner.y.indptr).max(initial=0))
-        self._cache: tuple[slice, Sparse] | None = None
+        self._last: tuple[slice, Sparse] | None = None
 
     def piece(self, columns: slice) -> Sparse:
         """Return transposed references; the last piece asked for is kept."""
-        if self._cache is None or self._cache[0] != columns:
-            self._cache = columns, sparse.csr_array(self._owner.y[columns].T)
-        return self._cache[1]
+        last = self._last  # read once: other threads ask for pieces too
+        if last is None or last[0] != columns:
+            last = self._last = columns, sparse.csr_array(self._owner.y[columns].T)
+        return last[1]
 
     def block(self, rows: Rows) -> QueryBlock:
         picked = self._owner.query_rows(rows)

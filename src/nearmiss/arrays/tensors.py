@@ -16,6 +16,7 @@ from nearmiss.errors import InvalidArray
 
 __all__ = [
     "BLOCK_BYTES",
+    "DEVICE_BLOCK_BYTES",
     "Dense",
     "Matrix",
     "Sparse",
@@ -23,6 +24,8 @@ __all__ = [
     "as_labels",
     "as_matrix",
     "as_tensor",
+    "block_bytes",
+    "device_of",
     "is_sparse",
     "isolated_torch_seed",
     "like",
@@ -38,8 +41,9 @@ Dense = npt.NDArray[np.floating] | Tensor
 Sparse = sparse.csr_array
 Matrix = Dense | Sparse
 
-#: Working memory that one temporary block may take.
+#: Working memory that one temporary block may take, on the host and on an accelerator, where few long ones are faster.
 BLOCK_BYTES = 32 * 2**20
+DEVICE_BLOCK_BYTES = 256 * 2**20
 
 
 M = TypeVar("M", bound=Matrix)
@@ -59,6 +63,17 @@ class _Lent:
 def is_sparse(x: object) -> TypeGuard[Sparse]:
     """Tell whether x is a SciPy sparse array or matrix of any format."""
     return bool(sparse.issparse(x))
+
+
+def device_of(x: object) -> torch.device:
+    """Say where x lies: tensors know, and all else is the CPU's.
+
+    Examples
+    --------
+    >>> device_of(np.eye(2))
+    device(type='cpu')
+    """
+    return x.device if isinstance(x, Tensor) else torch.device("cpu")
 
 
 def as_tensor(x: Matrix, name: str) -> Tensor:
@@ -260,6 +275,17 @@ def row_blocks(n_rows: int, row_bytes: int, block_bytes: int = BLOCK_BYTES) -> I
     step = max(1, block_bytes // max(1, row_bytes))
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
+
+
+def block_bytes(device: torch.device, on_host: int) -> int:
+    """Say what a block's temporaries may take: so much on the host, as much as pays on an accelerator.
+
+    Examples
+    --------
+    >>> block_bytes(torch.device("cpu"), 2**20)
+    1048576
+    """
+    return on_host if device.type == "cpu" else DEVICE_BLOCK_BYTES
 
 
 def torch_generator(rng: np.random.Generator, device: torch.device | str = "cpu") -> torch.Generator:

@@ -13,8 +13,8 @@ from scipy import sparse
 from scipy.special import log_softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
 
+from nearmiss.arrays.threads import one_blas_thread
 from nearmiss.errors import InvalidInput
 
 __all__ = ["ClassWeight", "LogisticHead", "LogisticSettings", "log_softmax_rows"]
@@ -105,7 +105,7 @@ class LogisticHead:
             warnings.simplefilter("ignore", ConvergenceWarning)
             # Class ids are integers; many classes with few labels each are no regression in disguise.
             warnings.filterwarnings("ignore", message="The number of unique classes is greater than 50%")
-            with _one_thread():
+            with one_blas_thread():
                 model.fit(features.astype(np.float64), labels)
         if len(seen) == 2:  # scikit-learn keeps one column for two classes; split evenly it is the same softmax
             weights[:, seen] = np.concatenate([-model.coef_, model.coef_]).T / 2
@@ -121,20 +121,11 @@ class LogisticHead:
         logits = np.empty((n, len(self.biases)))
         # Some rows at a time, because the product makes a float64 copy of float32 features. No row is left alone at
         # the end: BLAS adds up a product with a vector in another order.
-        with _one_thread():
+        with one_blas_thread():
             for start, stop in pairwise((0, *range(_ROWS, n - 1, _ROWS), n)):
                 logits[start:stop] = features[start:stop] @ self.weights
         logits += self.biases
         return logits
-
-
-def _one_thread() -> threadpool_limits:
-    """Keep BLAS to the calling thread.
-
-    What its threads add up depends on how many there are, and hundreds of small products that each wait for another
-    core take a hundred times as long where that core is busy.
-    """
-    return threadpool_limits(limits=1, user_api="blas")
 
 
 def log_softmax_rows(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

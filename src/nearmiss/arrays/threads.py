@@ -1,0 +1,158 @@
+"""Blocks of work on threads of our own, each of which keeps the libraries below it to one thread.
+
+NumPy's OpenBLAS and torch's OpenMP have threads of their own, and each set waits for its next piece of work by
+spinning. Code that calls the two in turn has the ones spin while the others work: two to five times as slow. Here every
+block runs on one thread from beginning to end, whatever library it calls.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from typing import TypeVar
+
+import torch
+from threadpoolctl import ThreadpoolController
+from torch import Tensor
+
+from nearmiss.arrays.tensors import block_bytes, row_blocks
+
+__all__ = ["Team", "in_blocks", "one_blas_thread", "team"]
+
+#: Rows of a matrix that are worth handing to another thread.
+BLOCK_BYTES = 2 * 2**20
+
+Block = TypeVar("Block")
+Result = TypeVar("Result")
+
+
+class Team:
+    """Some threads that take the next block each when they have finished one."""
+
+    def __init__(self, size: int, executor: ThreadPoolExecutor | None) -> None:
+        self.size = size
+        self._executor = executor
+
+    def map(self, function: Callable[[Block], Result], blocks: Iterable[Block]) -> Iterator[Result]:
+        """Call the function for every block, and give the results in the order of the blocks."""
+        return map(function, blocks) if self._executor is None else self._executor.map(function, blocks)
+
+
+_ALONE = Team(1, None)
+
+
+class _Present(threading.local):
+    """The team that the present thread has gathered, or works in."""
+
+    team: Team | None = None
+
+
+_present = _Present()
+
+
+@contextmanager
+def team(device: torch.device) -> Iterator[Team]:
+    """Gather as many threads as torch may use (`torch.set_num_threads`); for an accelerator the calling one alone.
+
+    Until it ends, torch and BLAS are kept to one thread each. Within a team, another one is the same.
+
+    Examples
+    --------
+    >>> with team(torch.device("cpu")) as threads:
+    ...     list(threads.map(abs, [-1, -2]))
+    [1, 2]
+    """
+    if _present.team is not None or device.type != "cpu":
+        yield _present.team or _ALONE
+        return
+    size = torch.get_num_threads()
+    with ExitStack() as stack:
+        stack.enter_context(one_blas_thread(_pools()))
+        stack.enter_context(_pools().limit(limits=1, user_api="openmp"))
+        executor = None
+        if size > 1:
+            executor = stack.enter_context(ThreadPoolExecutor(size, "nearmiss", _join_team))
+        _present.team = Team(size, executor)
+        try:
+            yield _present.team
+        finally:
+            _present.team = None
+
+
+def in_blocks(function: Callable[[slice], object], matrix: Tensor, size: int = BLOCK_BYTES) -> None:
+    """Call a function, which writes what it finds, for blocks of a matrix's rows: of ``size`` bytes on the host.
+
+    Examples
+    --------
+    >>> doubled = torch.empty(3, 1)
+    >>> in_blocks(lambda rows: torch.add(matrix[rows], matrix[rows], out=doubled[rows]), matrix := torch.ones(3, 1))
+    >>> doubled.sum()
+    tensor(6.)
+    """
+    row_bytes = matrix.shape[1] * matrix.element_size()
+    blocks = list(row_blocks(len(matrix), row_bytes, block_bytes(matrix.device, size)))
+    if len(blocks) < 2:
+        deque(map(function, blocks), maxlen=0)
+        return
+    with team(matrix.device) as threads:
+        deque(threads.map(function, blocks), maxlen=0)
+
+
+def _join_team() -> None:
+    _present.team = _ALONE
+    torch.get_num_threads()  # torch settles how many it may use when a thread first asks; only then can that be lowered
+    _pools().limit(limits=1, user_api="openmp")
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    # Looking through the loaded libraries takes milliseconds; NumPy's and torch's are there once this module is.
+    return ThreadpoolController()
+
+
+class _Holders:
+    """Who keeps BLAS to one thread at present: its setting holds for the whole process, and the last one restores."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+        self._before = ExitStack()
+
+    def enter(self, pools: ThreadpoolController) -> None:
+        with self._lock:
+            self._count += 1
+            if self._count == 1:
+                self._before.enter_context(pools.limit(limits=1, user_api="blas"))
+
+    def leave(self) -> None:
+        with self._lock:
+            self._count -= 1
+            if self._count == 0:
+                self._before.close()
+
+
+_holders = _Holders()
+
+
+@contextmanager
+def one_blas_thread(pools: ThreadpoolController | None = None) -> Iterator[None]:
+    """Keep BLAS, by default every one that is loaded by now, to the calling thread.
+
+    What its threads add up depends on how many there are, and hundreds of small products that each wait for another
+    core take a hundred times as long where that core is busy.
+
+    Examples
+    --------
+    >>> with one_blas_thread():
+    ...     float(torch.ones(2).numpy() @ torch.ones(2).numpy())
+    2.0
+    """
+    _holders.enter(pools or ThreadpoolController())
+    try:
+        yield
+    finally:
+        _holders.leave()
