@@ -29,7 +29,7 @@ from nearmiss.acquisition.pairs import Pairs, Reduce
 from nearmiss.arrays.approximate import approximate_neighbors
 from nearmiss.arrays.distances import normalize_rows
 from nearmiss.arrays.divergence import as_log_probs, cross_entropy, kl_divergence
-from nearmiss.arrays.neighbors import nearest_neighbors, nearest_sets
+from nearmiss.arrays.neighbors import Neighbors, in_order, nearest_neighbors, nearest_sets
 from nearmiss.arrays.seeding import as_rows
 from nearmiss.arrays.selection import top_indices
 from nearmiss.arrays.tensors import (
@@ -235,9 +235,10 @@ class Cal:
         """
         view.require(n)
         with team(device_of(view.pool.features)):
-            scored = self.scored(view)
-            picks = top_indices(scored.values, n, rng)
-            return Selection(picks, scored.values[picks], self.explain(view, picks), scored.notes)
+            pairs = self._pairs(view)
+            scores = self._pooled(pairs)
+            picks = top_indices(scores, n, rng)
+            return Selection(picks, scores[picks], self._explained(view, pairs, picks), pairs.notes)
 
     def explain(self, view: PoolView, indices: IndexArray) -> NeighborExplanation:
         """Lay out the labelled neighbours of these candidates, in their order, nearest first.
@@ -253,9 +254,22 @@ class Cal:
             return self._pairs(view).explain(indices)
         view = _narrowed(view, indices)
         pool, labeled = self._compared(view)
-        found = nearest_neighbors(pool, labeled, self.k)
+        return self._laid_out(view, labeled.shape[0], nearest_neighbors(pool, labeled, self.k))
+
+    def _explained(self, view: PoolView, pairs: Pairs, picks: IndexArray) -> NeighborExplanation:
+        """Do the same for pairs that are known already."""
+        if self.variant.anchor == "labeled":
+            return pairs.explain(picks)
+        if self.search == "approximate":
+            return self.explain(view, picks)
+        sets = pairs.examples.reshape(view.size, -1)[picks]
+        view = _narrowed(view, picks)
+        pool, labeled = self._compared(view)
+        return self._laid_out(view, labeled.shape[0], in_order(pool, labeled, sets))
+
+    def _laid_out(self, view: PoolView, m: int, found: Neighbors) -> NeighborExplanation:
         candidates = np.repeat(np.arange(view.size), found.indices.shape[1])
-        divergences = self._divergence(view, labeled.shape[0])(candidates, found.indices.ravel())
+        divergences = self._divergence(view, m)(candidates, found.indices.ravel())
         return NeighborExplanation(found.indices, found.distances, divergences.reshape(found.indices.shape))
 
     def _compared(self, view: PoolView) -> tuple[Matrix, Matrix]:

@@ -6,13 +6,9 @@ from the origin.
 
 Plainly: a matrix product gives all keys, in the precision of the rows.
 
-Where a processor multiplies bfloat16 natively, x − o is rounded to that format once, and `nearmiss.arrays.coarse` has
-proven bounds of every distance from the value v that the shorter product gives. With u the least v of a row, the
-nearest centre is among those whose lower bound does not exceed the upper bound that u gives,
-
-    v/(1 + 2⁻⁸) − 2F ≤ u/(1 − 2⁻⁸)        or        v ≤ (1 + 2⁻⁸) (u/(1 − 2⁻⁸) + 2F).
-
-Mostly that is one centre; else keys of these few decide.
+Where a processor multiplies bfloat16 natively, x − o is rounded to that format once. `nearmiss.arrays.coarse` proves
+which centres may be the nearest, given the values that the shorter product gives: mostly that is one, else keys of
+these few decide.
 """
 
 from __future__ import annotations
@@ -24,7 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nearmiss.arrays.coarse import UNIT, coarse_error, multiplies_bfloat16, residuals, thirds
+from nearmiss.arrays.coarse import coarse_error, multiplies_bfloat16, reach, residuals, thirds
 from nearmiss.arrays.dense_points import Room, largest_magnitude
 from nearmiss.arrays.distances import dense_squared_norms
 from nearmiss.arrays.frames import error_bound, power_of_two
@@ -133,18 +129,16 @@ class _RoundedRows:
         def nearest(block: slice) -> IndexArray:
             self._rounded[block, d + 3 :] = thirds(self._offset[block] + error[block])
             values = row_products(self._rounded[block], references, out=self._room.of(block.stop - block.start, k))
-            return self._decided(self._rows[block], values.view(torch.int16).numpy(), error[block].numpy(), centers)
+            return self._decided(self._rows[block], values.view(torch.int16).numpy(), error[block], centers)
 
         with team(self._rows.device) as threads:
             return np.concatenate(list(threads.map(nearest, row_blocks(len(self._rows), k * 2, VALUE_BYTES))))
 
-    def _decided(
-        self, rows: Tensor, values: npt.NDArray[np.int16], error: npt.NDArray[np.float64], centers: _Placed
-    ) -> IndexArray:
+    def _decided(self, rows: Tensor, values: npt.NDArray[np.int16], error: Tensor, centers: _Placed) -> IndexArray:
         """Take the least value of each row, or compare the keys of all centres that may be as near."""
         clusters: IndexArray = values.argmin(axis=1)
-        least = _widened(np.take_along_axis(values, clusters[:, None], axis=1))
-        near = values <= _not_below((1 + UNIT) * (least / (1 - UNIT) + 2 * error[:, None]))
+        least = torch.from_numpy(np.take_along_axis(values, clusters[:, None], axis=1))
+        near = values <= reach(least, error).numpy()
         counts = near.sum(axis=1, dtype=np.int32)
         doubtful = np.flatnonzero(counts != 1)
         if len(doubtful):
@@ -159,16 +153,6 @@ class _RoundedRows:
             # Centres come in order of their ids, and the first of the least is taken.
             clusters[doubtful] = center[nearest[np.searchsorted(nearest, starts[doubtful])]]
         return clusters
-
-
-def _widened(values: npt.NDArray[np.int16]) -> npt.NDArray[np.float64]:
-    return torch.from_numpy(values).view(torch.bfloat16).to(torch.float64).numpy()
-
-
-def _not_below(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int16]:
-    """Give the bits of the least bfloat16 numbers that are not below these, which are not negative."""
-    rounded = torch.from_numpy(values).to(torch.bfloat16)
-    return rounded.view(torch.int16).numpy() + (_widened(rounded.view(torch.int16).numpy()) < values).astype(np.int16)
 
 
 def squared_differences(rows: Tensor, left: IndexArray, others: Tensor, right: IndexArray) -> npt.NDArray[np.float64]:

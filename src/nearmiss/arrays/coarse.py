@@ -21,20 +21,39 @@ as 16-bit integers the v keep their order, and integers are what processors comp
 with F₀ for p = a² and g for the factor of p, F₀ + 2gF₀ is enough, and 2⁻¹⁰ of it more pays for computing it. Hence
 
     v/(1 + 2⁻⁸) − 2F ≤ σ²δ²        and        σ²δ² ≤ v/(1 − 2⁻⁸).
+
+What may be near
+----------------
+Let at least k references of a query have a value of at most u. Then its k-th nearest is within u/(1 − 2⁻⁸), and any
+reference is strictly farther unless
+
+    v ≤ (1 + 2⁻⁸) (u/(1 − 2⁻⁸) + 2F),
+
+the reach of u. For u the k-th smallest among the least values of some groups of references serves: it is hardly above
+the k-th smallest of all, and found much sooner.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from nearmiss.arrays.dense_points import Block, PreparedFrame, Room
-from nearmiss.arrays.frames import ALL, Rows, gamma
+from nearmiss.arrays.frames import Rows, gamma
+from nearmiss.arrays.narrowing import Candidates
 from nearmiss.arrays.products import expect_pair_products, pair_products, row_products
 
-__all__ = ["UNIT", "CoarseFrame", "coarse_error", "multiplies_bfloat16", "residuals", "thirds"]
+__all__ = ["CoarseFrame", "Near", "coarse_error", "multiplies_bfloat16", "reach", "residuals", "thirds"]
+
+#: References whose least value alone is looked at first, at most; and the fewest such groups for each neighbour sought.
+GROUP = 32
+GROUPS_PER_NEIGHBOR = 8
+
+#: Candidates beyond k with which a query is better searched in float32.
+CROWD = 64
 
 UNIT = 2.0**-8
 SINGLE_UNIT = 2.0**-24
@@ -54,6 +73,18 @@ def multiplies_bfloat16() -> bool:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Near:
+    """The few references that may be among the k nearest, for those queries of a block that have few, shape (Q,).
+
+    Every other reference is strictly farther from the query than each of its k nearest. ``candidates`` holds float32
+    keys and columns, shape (Q, W); a row with fewer than W is filled up with infinite keys.
+    """
+
+    queries: Tensor
+    candidates: Candidates
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class CoarseBlock:
     """Some queries in bfloat16, and the same in float32 (``fine``); ``error`` is F, shape (B,)."""
 
@@ -62,27 +93,61 @@ class CoarseBlock:
     fine: Block
     frame: CoarseFrame
 
-    def keys(self, columns: slice) -> Tensor:
-        """Compute v as int16, shape (B, columns); overwritten by the next call."""
-        references = self.frame.rounded[columns]
+    def values(self) -> Tensor:
+        """Compute v as int16, shape (B, m); overwritten by the next call."""
+        references = self.frame.rounded
         out = self.frame.room_of(len(self.rounded), len(references))
         return row_products(self.rounded, references, out=out).view(torch.int16)
 
-    def lower(self, keys: Tensor, queries: Rows = ALL) -> Tensor:
+    def lower(self, values: Tensor) -> Tensor:
         """Bound σ²δ² from below."""
-        return _values(keys) / (1 + UNIT) - 2 * self.error[queries, None]
+        return widened(values) / (1 + UNIT) - 2 * self.error[:, None]
 
-    def upper(self, keys: Tensor, queries: Rows = ALL) -> Tensor:
+    def upper(self, values: Tensor) -> Tensor:
         """Bound σ²δ² from above."""
-        return _values(keys) / (1 - UNIT)
+        return widened(values) / (1 - UNIT)
 
-    def fine_keys(self, columns: Tensor) -> Tensor:
-        """Compute the float32 keys of these pairs alone, shape (B, K)."""
-        return self.frame.pair_products(self.fine.moved, columns)
+    def near(self, k: int) -> Near:
+        """Find which references may be among the k nearest."""
+        values = self.values().numpy()
+        n, m = values.shape
+        group = max(1, min(GROUP, m // (GROUPS_PER_NEIGHBOR * k)))
+        least = values[:, : m // group * group].reshape(n, group, -1).min(axis=1)
+        kth = torch.from_numpy(np.partition(least, k - 1, axis=1)[:, k - 1 : k])
+        query, column = np.divmod(np.flatnonzero(values <= reach(kth, self.error).numpy()), m)
+        counts = np.bincount(query, minlength=n)
+        few = counts <= k + CROWD
+        if not few.all():
+            column = column[few[query]]
+            counts[~few] = 0
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        keys = self.frame.pair_products(self.fine.moved, torch.from_numpy(starts), torch.from_numpy(column))
+        queries = np.flatnonzero(few)
+        counts, starts = counts[queries], starts[queries]
+        row = np.repeat(np.arange(len(queries)), counts)
+        place = row, np.arange(len(row)) - starts[row]
+        shape = len(queries), max(k + 1, int(counts.max(initial=0)))
+        all_keys, columns = np.full(shape, np.inf, np.float32), np.zeros(shape, np.int64)
+        all_keys[place], columns[place] = keys.numpy(), column
+        return Near(torch.from_numpy(queries), Candidates(torch.from_numpy(all_keys), torch.from_numpy(columns)))
 
 
-def _values(keys: Tensor) -> Tensor:
-    return keys.contiguous().view(torch.bfloat16).to(torch.float64)
+def reach(least: Tensor, error: Tensor) -> Tensor:
+    """Give the reach of values u, shape (B, 1), as the bits of the least bfloat16 numbers that are not below it.
+
+    Examples
+    --------
+    >>> reach(torch.ones(1, 1, dtype=torch.bfloat16).view(torch.int16), torch.zeros(1)).view(torch.bfloat16)
+    tensor([[1.0156]], dtype=torch.bfloat16)
+    """
+    exact = (1 + UNIT) * (widened(least) / (1 - UNIT) + 2 * error[:, None])
+    bits = exact.to(torch.bfloat16).view(torch.int16)
+    return bits + (widened(bits) < exact).to(torch.int16)
+
+
+def widened(values: Tensor) -> Tensor:
+    """Read int16 as the bfloat16 numbers whose bits they are, float64."""
+    return values.contiguous().view(torch.bfloat16).to(torch.float64)
 
 
 class CoarseFrame:
@@ -92,11 +157,11 @@ class CoarseFrame:
         if fine.references is None:
             raise ValueError("the float32 frame keeps no references")
         self._fine, self._references = fine, fine.references
-        self.scale, self.pieces, self.row_bytes = fine.scale, fine.pieces, fine.row_bytes
         m, width = self._references.shape
+        self.row_bytes = 4 * (m + width)  # two bytes a value, and whether it is near
         self.rounded = torch.ones((m, width + 5), dtype=torch.bfloat16)
         self._eta = 0.0
-        for piece in self.pieces:
+        for piece in fine.pieces:
             given, rounded = self._references[piece, :-1], self.rounded[piece]
             rounded[:, : width - 1] = given
             # The references stand as −2ŷ.
@@ -121,11 +186,9 @@ class CoarseFrame:
         rounded[:, d + 3 :] = thirds(fine.offset + error)
         return CoarseBlock(rounded, error, fine, self)
 
-    def pair_products(self, moved: Tensor, columns: Tensor) -> Tensor:
-        """Multiply each moved query with some of the float32 references, shape (B, K)."""
-        n, k = columns.shape
-        starts = torch.arange(0, n * k + 1, k)
-        return pair_products(moved, self._references, starts, columns.flatten()).view(n, k)
+    def pair_products(self, moved: Tensor, starts: Tensor, columns: Tensor) -> Tensor:
+        """Multiply moved queries with some of the float32 references each; `products.pair_products` says how."""
+        return pair_products(moved, self._references, starts, columns)
 
 
 def coarse_error(offset: Tensor, fine: Tensor, xi: Tensor, radius: float, eta: float, d: int) -> Tensor:

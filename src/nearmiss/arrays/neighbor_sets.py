@@ -16,11 +16,10 @@ their δ computed and compared.
 
 The coarse route
 ----------------
-Where a processor multiplies bfloat16 natively (`nearmiss.arrays.coarse`), keys may be computed in that format. Their
-bounds are too wide to decide a row, but narrow it down: the K = k + 24 references of smallest coarse key get keys in
-float32, from the products of these pairs alone, and any other reference lies above the lower bound of the K-th coarse
-key. A row is decided if the upper bound of its k-th key lies below that and below the lower bound of the next; doubts
-within the K are settled by distances; where the coarse bound itself is not enough, the row is searched in float32.
+Where a processor multiplies bfloat16 natively, values in that format may say first which references are near enough to
+be looked at (`nearmiss.arrays.coarse`): all others are strictly farther than the k nearest. The few get keys in the
+points' own precision, from the products of these pairs alone, and these keys are treated as above. A query with many
+such references, since they lie close together, is searched in float32 from the start.
 """
 
 from __future__ import annotations
@@ -32,15 +31,17 @@ import torch
 from torch import Tensor
 
 from nearmiss.arrays.coarse import CoarseFrame
-from nearmiss.arrays.frames import Points, Rows
-from nearmiss.arrays.narrowing import boundary, candidates
+from nearmiss.arrays.frames import ALL, Points, QueryBlock, Rows
+from nearmiss.arrays.narrowing import Candidates, boundary, candidates
 from nearmiss.arrays.tensors import row_blocks
 
 __all__ = ["Nearest", "coarse_sets", "fine_sets"]
 
 #: Candidates kept beyond k; with them, few rows are left undecided.
 SPARE = 6
-COARSE_SPARE = 24
+
+#: Values of one block of the coarse route, which is gone over several times.
+COARSE_BYTES = 48 * 2**20
 
 #: What one pair of the precise search occupies, its sorting included.
 PAIR_BYTES = 64
@@ -67,39 +68,55 @@ def fine_sets(points: Points, rows: Rows, k: int) -> Tensor:
         return torch.arange(k, device=points.device).expand(n, k)
     block = points.fast.block(rows)
     few = candidates(block, points.fast, min(k + SPARE, points.n_references))
-    kth, following = boundary(few.keys, k)
-    decided = (block.upper(kth) < block.lower(following))[:, 0]
-    columns = torch.empty((n, k), dtype=torch.int64, device=points.device)
-    columns[decided] = few.up_to(kth[:, 0], decided, k)
-    undecided = torch.nonzero(~decided).flatten()
-    if len(undecided):
-        kept = few.of(undecided).smallest(k + SPARE)
-        lower, upper = block.lower(kept.keys, undecided), block.upper(kept.keys, undecided)
-        others = lower[:, -1] if lower.shape[1] < points.n_references else torch.full_like(lower[:, -1], torch.inf)
-        bounded = _Bounded(kept.columns, lower, upper, others)
-        columns[undecided] = _settled(points, _some(rows, undecided), bounded, k)
+    return _nearest_of(points, _Queries(rows, block, ALL), few, k)
+
+
+def coarse_sets(points: Points, coarse: CoarseFrame, rows: slice, k: int) -> Tensor:
+    """Find the same by the coarse route."""
+    columns = torch.empty((rows.stop - rows.start, k), dtype=torch.int64)
+    for part in row_blocks(len(columns), coarse.row_bytes, COARSE_BYTES):
+        part_rows = slice(rows.start + part.start, rows.start + part.stop)
+        block = coarse.block(part_rows)
+        near = block.near(k)
+        columns[part][near.queries] = _nearest_of(
+            points, _Queries(part_rows, block.fine, near.queries), near.candidates, k
+        )
+        crowded = torch.ones(part.stop - part.start, dtype=torch.bool).index_fill_(0, near.queries, False)
+        if bool(crowded.any()):
+            others = torch.nonzero(crowded).flatten()
+            columns[part][others] = fine_sets(points, _some(part_rows, others), k)
     return columns
 
 
-def coarse_sets(points: Points, coarse: CoarseFrame, rows: Rows, k: int) -> Tensor:
-    """Find the same by the coarse route; there must be more than k + COARSE_SPARE references."""
-    block = coarse.block(rows)
-    few = candidates(block, coarse, k + COARSE_SPARE)
-    kept = few.smallest(k + COARSE_SPARE)
-    others = block.lower(kept.keys[:, -1:])[:, 0]
-    ascending = kept.columns.sort(dim=1).values
-    keys, order = block.fine_keys(ascending).sort(dim=1)
-    columns = ascending.gather(1, order)
-    bounded = _Bounded(columns, block.fine.lower(keys), block.fine.upper(keys), others)
-    reach = bounded.upper[:, k - 1]
-    nearest = columns[:, :k].clone()  # written to below, while the bounds still stand for all columns
-    open_rows = torch.nonzero(~(reach < others)).flatten()
-    if len(open_rows):
-        nearest[open_rows] = fine_sets(points, _some(rows, open_rows), k)
-    doubtful = torch.nonzero((reach < others) & ~(reach < bounded.lower[:, k])).flatten()
-    if len(doubtful):
-        nearest[doubtful] = _settled(points, _some(rows, doubtful), bounded.of(doubtful), k)
-    return nearest
+@dataclass(frozen=True, slots=True, eq=False)
+class _Queries:
+    """Some queries of a block."""
+
+    rows: Rows
+    block: QueryBlock
+    chosen: Rows
+
+    def of(self, positions: Tensor) -> Tensor:
+        """Say which queries of the block stand at these positions."""
+        return positions if isinstance(self.chosen, slice) else self.chosen[positions]
+
+
+def _nearest_of(points: Points, queries: _Queries, few: Candidates, k: int) -> Tensor:
+    """Find the k nearest of the candidates: by the bounds that their keys give, where these decide."""
+    kth, following = boundary(few.keys, k)
+    block = queries.block
+    decided = (block.upper(kth, queries.chosen) < block.lower(following, queries.chosen))[:, 0]
+    columns = torch.empty((len(kth), k), dtype=torch.int64, device=points.device)
+    columns[decided] = few.up_to(kth[:, 0], decided, k)
+    undecided = torch.nonzero(~decided).flatten()
+    if len(undecided):
+        positions = queries.of(undecided)
+        kept = few.of(undecided).smallest(k + SPARE)
+        lower, upper = block.lower(kept.keys, positions), block.upper(kept.keys, positions)
+        others = lower[:, -1] if lower.shape[1] < points.n_references else torch.full_like(lower[:, -1], torch.inf)
+        bounded = _Bounded(kept.columns, lower, upper, others)
+        columns[undecided] = _settled(points, _some(queries.rows, positions), bounded, k)
+    return columns
 
 
 def _some(rows: Rows, positions: Tensor) -> Tensor:
@@ -114,10 +131,6 @@ class _Bounded:
     lower: Tensor
     upper: Tensor
     others: Tensor
-
-    def of(self, queries: Tensor) -> _Bounded:
-        parts = self.columns, self.lower, self.upper, self.others
-        return _Bounded(*(part.index_select(0, queries) for part in parts))
 
 
 def _settled(points: Points, rows: Tensor, kept: _Bounded, k: int) -> Tensor:

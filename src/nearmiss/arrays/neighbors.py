@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from nearmiss.arrays.tensors import Matrix, device_of, row_blocks
 from nearmiss.arrays.threads import Team, team
 from nearmiss.errors import InvalidInput
 
-__all__ = ["Neighbors", "nearest_neighbors", "nearest_sets"]
+__all__ = ["Neighbors", "in_order", "nearest_neighbors", "nearest_sets"]
 
 #: What one repeat of one neighbour occupies while repeats are put back.
 LIKE_BYTES = 64
@@ -114,6 +115,35 @@ def nearest_sets(queries: Matrix, references: Matrix, k: int) -> npt.NDArray[np.
         for rows, columns in search.blocks(threads):
             nearest = search.ordered(rows, columns).columns if search.repeated else columns
             found[rows] = nearest.sort(dim=1).values.cpu().numpy()
+    return found
+
+
+def in_order(queries: Matrix, references: Matrix, sets: npt.NDArray[np.int64]) -> Neighbors:
+    """Bring sets of references, one of shape (k,) for each query, into the order of `nearest_neighbors`.
+
+    Raises
+    ------
+    InvalidArray
+        NaN or infinity, different widths, or one sparse and the other dense.
+
+    Examples
+    --------
+    >>> in_order(np.array([[0.0], [9.0]]), np.array([[1.0], [8.0], [-1.0]]), np.array([[0, 2], [0, 1]])).indices
+    array([[0, 2],
+           [1, 0]])
+    """
+    found = Neighbors(np.sort(sets, axis=1), np.empty(sets.shape))
+    with team(device_of(queries)) as threads:
+        given = point_sets(queries, references, distinct=False)
+
+        def order(rows: slice) -> None:
+            columns = torch.from_numpy(found.indices[rows]).to(given.points.device)
+            nearest = Nearest(columns, given.points.distances(rows, columns)).first(columns.shape[1])
+            found.indices[rows] = nearest.columns.cpu().numpy()
+            found.distances[rows] = nearest.distances.cpu().numpy() / given.scale
+
+        share = -(-len(sets) // threads.size)
+        deque(threads.map(order, row_blocks(len(sets), 1, max(1, share))), maxlen=0)
     return found
 
 

@@ -38,8 +38,10 @@ class PointSets:
     scale: float
 
 
-def point_sets(queries: Matrix, references: Matrix) -> PointSets:
+def point_sets(queries: Matrix, references: Matrix, distinct: bool = True) -> PointSets:
     """Bring queries and references to one kind, one device and a safe scale, and find repeated references.
+
+    With ``distinct=False`` repeats are not looked for, and each reference counts as one of its own.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def point_sets(queries: Matrix, references: Matrix) -> PointSets:
         NaN or infinity, different widths, or one sparse and the other dense.
     """
     if is_sparse(queries) or is_sparse(references):
-        return _sparse_sets(as_csr(queries, "queries"), as_csr(references, "references"))
+        return _sparse_sets(as_csr(queries, "queries"), as_csr(references, "references"), distinct)
     x, y = as_matrix(queries, "queries"), as_matrix(references, "references")
     _refuse_widths(x.shape[1], y.shape[1])
     y = y.to(x.device)
@@ -56,16 +58,16 @@ def point_sets(queries: Matrix, references: Matrix) -> PointSets:
         scale = _float64_scale(max(largest_magnitude(x), largest_magnitude(y)))
     if scale != 1.0:
         x, y = x.to(torch.float64) * scale, y.to(torch.float64) * scale
-    occurrences = first_occurrences(y)
+    occurrences = first_occurrences(y) if distinct else np.arange(len(y))
     return PointSets(DensePoints(x, y, _firsts(occurrences)), occurrences, scale)
 
 
-def _sparse_sets(x: Sparse, y: Sparse) -> PointSets:
+def _sparse_sets(x: Sparse, y: Sparse, distinct: bool) -> PointSets:
     _refuse_widths(x.shape[1], y.shape[1])
     scale = _float64_scale(max(np.abs(part.data).max(initial=0.0) for part in (x, y)))
     if scale != 1.0:
         x, y = x * scale, y * scale
-    occurrences = first_occurrences(y)
+    occurrences = first_occurrences(y) if distinct else np.arange(y.shape[0])
     return PointSets(SparsePoints(x, y, _firsts(occurrences)), occurrences, scale)
 
 

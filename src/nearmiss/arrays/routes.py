@@ -11,7 +11,7 @@ from torch import Tensor
 from nearmiss.arrays.coarse import CoarseFrame, multiplies_bfloat16
 from nearmiss.arrays.dense_points import PreparedFrame
 from nearmiss.arrays.frames import Points
-from nearmiss.arrays.neighbor_sets import COARSE_SPARE, coarse_sets, fine_sets
+from nearmiss.arrays.neighbor_sets import coarse_sets, fine_sets
 from nearmiss.arrays.tensors import block_bytes, row_blocks
 from nearmiss.arrays.threads import Team
 
@@ -73,7 +73,7 @@ def _timed(trial: tuple[Route, slice]) -> tuple[float, Tensor]:
 def _coarse_frame(points: Points, k: int) -> CoarseFrame | None:
     """Give the bfloat16 frame, where the processor multiplies that format and float32 frame and sizes allow it."""
     fine = points.fast
-    if points.n_references < max(TRIED_FROM_REFERENCES, k + COARSE_SPARE + 1) or not isinstance(fine, PreparedFrame):
+    if points.n_references < max(TRIED_FROM_REFERENCES, 2 * k) or not isinstance(fine, PreparedFrame):
         return None
     if points.device.type != "cpu" or fine.references is None or not multiplies_bfloat16():
         return None
