@@ -27,7 +27,6 @@ from nearmiss.text.corpus import Texts
 __all__ = ["Shape", "measured", "section"]
 
 FULL, HALF = "Reading on the device in float32, [CLS]", "Reading on the device in bfloat16, [CLS]"
-LONG = "Reading on the device in bfloat16, [CLS], 32,768 tokens a batch"
 PADDED = "padded to 128, batches of 16, float32"
 BATCH, MAX_LENGTH = 16, 128
 
@@ -56,7 +55,7 @@ def measured(shape: Shape, n: int, device: str, repeats: int) -> Iterator[Item]:
     turns = take_turns(_ways(encoder, texts), repeats, warm_up=_ways(encoder, texts.take(range(min(n, 256)))))
     rates = {way: n / statistics.median(seconds) for way, seconds in turns.seconds.items()}
     sizes = {"n": n, "d": shape.width}
-    for way in (FULL, HALF, LONG):
+    for way in (FULL, HALF):
         yield Figure(way, sizes, rates[way], "texts/s", PADDED, rates[PADDED], raw=turns.seconds)
     for way in (FULL, HALF):
         yield Figure(
@@ -75,7 +74,6 @@ def _ways(encoder: Encoder, texts: Texts) -> Mapping[str, Callable[[], Floats]]:
     readings = {
         FULL: Reading(MAX_LENGTH, "float32"),
         HALF: Reading(MAX_LENGTH, "bfloat16"),
-        LONG: Reading(MAX_LENGTH, "bfloat16", tokens_per_batch=32_768),
     }
 
     def ours(reading: Reading) -> Floats:

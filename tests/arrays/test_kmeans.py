@@ -4,7 +4,8 @@ import torch
 from scipy import sparse
 from tests.reference import kmeans as reference
 
-from nearmiss.arrays.kmeans import kmeans, nearest_distinct
+from nearmiss.arrays import assignment
+from nearmiss.arrays.kmeans import kmeans, kmeans_centers, nearest_distinct
 from nearmiss.arrays.seeding import ProductPoints, kmeans_plus_plus
 from nearmiss.errors import InvalidArray, InvalidInput
 
@@ -75,6 +76,73 @@ def test_same_seed_same_answer_and_it_stops_early():
     assert first.iterations < 50
     means = [X[first.assignments == c].mean(axis=0) for c in range(5)]
     np.testing.assert_allclose(first.centers, means, rtol=1e-9)  # another update would move nothing
+
+
+@pytest.fixture
+def torch_threads():
+    """Set how many threads torch may use, until the test ends."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("kind", ["float32", "float64", "csr"])
+@pytest.mark.parametrize("init", ["k-means++", "random"])
+def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads(monkeypatch, torch_threads, kind, init, native):
+    monkeypatch.setattr(assignment, "multiplies_bfloat16", lambda: native)
+    X = blobs(3_000, 24, np.random.default_rng(3), k=40)
+    given = sparse.csr_array(np.where(X < 1, 0.0, X)) if kind == "csr" else X.astype(kind)
+    answers = []
+    for n_threads in (1, 1, 2, 4):
+        torch_threads(n_threads)
+        answers.append(kmeans(given, 70, np.random.default_rng(4), iterations=4, init=init))
+    first = answers[0]
+    for other in answers[1:]:
+        assert other.centers.tobytes() == first.centers.tobytes()
+        assert (other.assignments == first.assignments).all()
+        assert other.squared_distances.tobytes() == first.squared_distances.tobytes()
+        assert other.inertia == first.inertia
+        assert other.iterations == first.iterations
+
+
+def test_centers_alone_are_those_of_the_whole_answer():
+    X = blobs(400, 6, np.random.default_rng(3)).astype(np.float32)
+    for iterations in (0, 3, 100):
+        whole = kmeans(X, 30, np.random.default_rng(4), iterations=iterations)
+        assert kmeans_centers(X, 30, np.random.default_rng(4), iterations).tobytes() == whole.centers.tobytes()
+
+
+def far_blobs(seed):
+    """80 blobs at some twenty spreads from each other, 10 rows in each, ten thousand spreads from the origin."""
+    rng = np.random.default_rng(seed)
+    places = 4 * rng.standard_normal((80, 16))
+    return (1e4 + np.repeat(places, 10, axis=0) + rng.standard_normal((800, 16))).astype(np.float32)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_float32_rows_far_from_the_origin_are_partitioned_as_in_float64(monkeypatch, native):
+    monkeypatch.setattr(assignment, "multiplies_bfloat16", lambda: native)
+    alike = []
+    for seed in range(10):
+        X = far_blobs(seed)
+        single, double = (
+            kmeans(array, 80, np.random.default_rng(seed), iterations=100, init="random")
+            for array in (X, X.astype(float))
+        )
+        # A sum of m numbers of size 1e4 is off by at most a relative (m - 1) u, and so is a mean.
+        members = np.bincount(single.assignments, minlength=80)
+        means = np.stack([X[single.assignments == c].astype(float).mean(axis=0) for c in range(80)])
+        assert (np.abs(single.centers - means).max(axis=1) < members * 2.0**-24 * 1.01e4).all()
+        exact = np.square(X - single.centers.astype(float)[single.assignments]).sum()
+        assert single.inertia == pytest.approx(exact, rel=1e-6)
+        # Means that are off by 0.02 add at most 0.0004 to a squared distance in each dimension, where it is 1.
+        alike.append(
+            (single.assignments == double.assignments).all()
+            and single.inertia == pytest.approx(double.inertia, rel=4e-4)
+        )
+    # A row as near to two centres may lead the two runs apart, but that is rare.
+    assert sum(alike) >= 7
 
 
 def test_inertia_never_rises_with_iterations():

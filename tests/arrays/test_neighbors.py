@@ -10,7 +10,8 @@ from hypothesis.extra import numpy as hnp
 from scipy import sparse
 from tests.reference.neighbors import exact_squared_distance, nearest
 
-from nearmiss.arrays.neighbors import nearest_neighbors, nearest_sets
+from nearmiss.arrays import coarse, dense_points, neighbor_sets, routes
+from nearmiss.arrays.neighbors import in_order, nearest_neighbors, nearest_sets
 from nearmiss.errors import InvalidArray, InvalidInput
 
 KINDS = {
@@ -228,6 +229,147 @@ def test_one_thread_and_two_give_the_same_answer(rng):
     assert (answers[0].distances == answers[1].distances).all()
 
 
+@pytest.fixture
+def torch_threads():
+    """Set how many threads torch may use, until the test ends."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def clumped(rng, n, m, dimension):
+    """Queries and references in tight clumps, a third of the references more than once."""
+    centers = rng.normal(size=(6, dimension))
+    queries, references = (
+        centers[rng.integers(6, size=size)]
+        + 10.0 ** rng.uniform(-8, 0, size=(size, 1)) * rng.normal(size=(size, dimension))
+        for size in (n, m)
+    )
+    references[rng.integers(m, size=m // 3)] = references[rng.integers(m, size=m // 3)]
+    return queries, references
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sets_depend_on_no_number_of_threads(rng, torch_threads, dtype):
+    queries, references = (array.astype(dtype) for array in clumped(rng, 1_000, 1_200, 24))
+    answers = []
+    for n_threads in (1, 2, 4):
+        torch_threads(n_threads)
+        answers.append(nearest_sets(queries, references, 6))
+    assert (answers[0] == answers[1]).all()
+    assert (answers[0] == answers[2]).all()
+    sample = rng.choice(1_000, size=10, replace=False)
+    assert (answers[0][sample] == np.sort(nearest_neighbors(queries[sample], references, 6).indices, axis=1)).all()
+
+
+def test_sets_of_sparse_points_depend_on_no_number_of_threads(rng, torch_threads):
+    queries, references = (sparse.csr_array(np.round(2 * array, 1)) for array in clumped(rng, 700, 500, 10))
+    answers = []
+    for n_threads in (1, 2, 4):
+        torch_threads(n_threads)
+        answers.append(nearest_sets(queries, references, 6))
+    assert (answers[0] == answers[1]).all()
+    assert (answers[0] == answers[2]).all()
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize(
+    "module, name, size",
+    [
+        (routes, "KEY_BYTES", 2**19),
+        (routes, "LEAST_ROWS", 1),
+        (routes, "TRIED_FROM_BLOCKS", 1_000_000),
+        (neighbor_sets, "COARSE_BYTES", 2**15),
+        (dense_points, "PIECE_BYTES", 2**14),
+        (dense_points, "KEPT_BYTES", 0),
+        (dense_points, "DIFFERENCE_BYTES", 2**12),
+        (coarse, "GROUP", 1),
+        (coarse, "CROWD", 0),
+    ],
+)
+def test_sets_depend_on_no_size_of_blocks(rng, monkeypatch, native, module, name, size):
+    queries, references = (array.astype(np.float32) for array in clumped(rng, 1_000, 1_800, 8))
+    expected = nearest_sets(queries, references, 5)
+    # Both routes are tried where the processor is said to multiply bfloat16; the clock chooses.
+    monkeypatch.setattr(routes, "multiplies_bfloat16", lambda: native)
+    monkeypatch.setattr(routes, "KEY_BYTES", 2**20)
+    monkeypatch.setattr(module, name, size)
+    assert (nearest_sets(queries, references, 5) == expected).all()
+
+
+def assert_in_order(queries, references, k, rng):
+    expected = nearest_neighbors(queries, references, k)
+    shuffled = rng.permuted(expected.indices, axis=1)
+    before = shuffled.copy()
+    for sets in (nearest_sets(queries, references, k), shuffled):
+        found = in_order(queries, references, sets)
+        assert found.indices.dtype == np.int64
+        assert found.distances.dtype == np.float64
+        assert (found.indices == expected.indices).all()
+        assert (found.distances == expected.distances).all()
+    assert (shuffled == before).all()
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("k", [1, 4, 90])
+def test_in_order_gives_what_the_search_gives(rng, kind, k):
+    queries, references = clumped(rng, 50, 90, 6)
+    assert_in_order(KINDS[kind](queries), KINDS[kind](references), k, rng)
+    # A grid has ties everywhere.
+    queries, references = (rng.integers(-1, 2, size=(n, 3)).astype(float) for n in (40, 90))
+    assert_in_order(KINDS[kind](queries), KINDS[kind](references), k, rng)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 2**32),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    scale=st.sampled_from([1e-44, 1e-30, 1.0, 1e18, 1e35]),
+    offset=st.sampled_from([0.0, 300.0]),
+    k=st.integers(1, 20),
+)
+def test_in_order_at_odd_magnitudes_gives_what_the_search_gives(seed, dtype, scale, offset, k):
+    rng = np.random.default_rng(seed)
+    queries, references = (((array + offset) * scale).astype(dtype) for array in clumped(rng, 5, 20, 7))
+    assert_in_order(queries, references, k, rng)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e160, 1e300])
+@pytest.mark.parametrize("kind", ["numpy", "csr"])
+def test_in_order_at_the_ends_of_float64(rng, scale, kind):
+    queries, references = (rng.normal(size=(n, 4)) * scale for n in (5, 40))
+    references[20:] = references[:20]
+    assert_in_order(KINDS[kind](queries), KINDS[kind](references), 7, rng)
+
+
+def test_in_order_depends_on_no_number_of_threads(rng, torch_threads):
+    queries, references = clumped(rng, 301, 200, 9)
+    sets = nearest_sets(queries, references, 5)
+    answers = []
+    for n_threads in (1, 2, 4):
+        torch_threads(n_threads)
+        answers.append(in_order(queries, references, sets))
+    for answer in answers[1:]:
+        assert (answer.indices == answers[0].indices).all()
+        assert (answer.distances == answers[0].distances).all()
+
+
+def test_any_sets_are_ordered_not_only_the_nearest(rng):
+    queries, references = rng.normal(size=(30, 5)), rng.normal(size=(50, 5))
+    sets = np.array([rng.choice(50, size=8, replace=False) for _ in range(30)])
+    found = in_order(queries, references, sets)
+    for query, own, indices, distances in zip(queries, sets, found.indices, found.distances, strict=True):
+        places, expected = nearest([query.tolist()], references[np.sort(own)].tolist(), 8)
+        assert indices.tolist() == np.sort(own)[places[0]].tolist()
+        assert distances == pytest.approx(expected[0], rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_no_sets_have_an_order_too(kind):
+    found = in_order(KINDS[kind](np.zeros((0, 1))), KINDS[kind](np.ones((3, 1))), np.zeros((0, 2), np.int64))
+    assert found.indices.shape == found.distances.shape == (0, 2)
+
+
 def test_what_cannot_be_searched_is_refused():
     points = np.eye(3)
     with pytest.raises(InvalidInput, match="asked for 0 nearest neighbours; ask for at least 1"):
@@ -249,7 +391,8 @@ def test_memory_does_not_grow_with_the_number_of_pairs():
     script = """
 import resource
 import numpy as np
-from nearmiss.arrays.neighbors import nearest_neighbors, nearest_sets
+from nearmiss.arrays import coarse, dense_points, neighbor_sets, routes
+from nearmiss.arrays.neighbors import in_order, nearest_neighbors, nearest_sets
 rng = np.random.default_rng(0)
 queries, references = (rng.standard_normal((n, 16), dtype=np.float32) for n in (60_000, 10_000))
 nearest_neighbors(queries[:10], references[:100], 10)

@@ -113,7 +113,7 @@ def test_refuses_factors_that_do_not_fit():
     with pytest.raises(InvalidArray, match=r"\[3, 4\] rows"):
         ProductPoints(np.eye(3), np.eye(4))
     with pytest.raises(InvalidArray, match="overflow"):
-        ProductPoints(np.full((2, 2), 1e19, dtype=np.float32))
+        ProductPoints(np.array([[1e19], [-1e19]], dtype=np.float32))
 
 
 class OneUniform(np.random.Generator):

@@ -1,8 +1,8 @@
 """The nearest centre of every row, for centres that move while the rows stay.
 
 With o the mean of the rows and c' = c − o, the key ‖c'‖² + 2 o·c' − 2 x·c' of a row x and a centre c is
-‖x − c‖² − ‖x − o‖²: the least says which centre is nearest. Taken this way it loses no digits where all rows lie far
-from the origin.
+‖x − c‖² − ‖x − o‖²: the least says which centre is nearest. Taken this way fewer digits are lost than with products
+of x and c.
 
 Plainly: a matrix product gives all keys, in the precision of the rows.
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from nearmiss.arrays.tensors import Matrix, Sparse, as_csr, as_matrix, is_sparse
 from nearmiss.arrays.threads import in_blocks
 
-__all__ = ["dense_squared_norms", "normalize_rows", "squared_distances", "squared_norms"]
+__all__ = ["dense_squared_norms", "lies_far", "normalize_rows", "squared_distances", "squared_norms"]
 
 
 @overload
@@ -74,7 +74,8 @@ def dense_squared_norms(matrix: Tensor) -> Tensor:
 
     def square(block: slice) -> None:
         if matrix.device.type != "cpu" or matrix.dtype == torch.float64:
-            squares[block] = torch.linalg.vector_norm(matrix[block], dim=1, dtype=torch.float64).square()
+            wide = matrix[block].to(torch.float64)
+            squares[block] = torch.linalg.vecdot(wide, wide)
             return
         rows = matrix[block].numpy()
         # NumPy widens float32 on the way, several times as fast as torch does.
@@ -110,6 +111,20 @@ def squared_norms(X: Matrix) -> Tensor:
         csr = as_csr(X, "features")
         return torch.from_numpy(np.asarray(csr.multiply(csr).sum(axis=1)).ravel())
     return dense_squared_norms(as_matrix(X, "features"))
+
+
+def lies_far(matrix: Tensor) -> bool:
+    """Tell whether rows lie so far from the origin, beside their distances from their mean, that products lose digits.
+
+    Examples
+    --------
+    >>> lies_far(torch.tensor([[1.0], [-1.0]])), lies_far(torch.tensor([[9.0], [8.0]]))
+    (False, True)
+    """
+    if len(matrix) == 0:
+        return False
+    mean = matrix.mean(dim=0).to(torch.float64)
+    return 4 * float(mean @ mean) > float(dense_squared_norms(matrix).mean())
 
 
 def squared_distances(X: Tensor, Y: Tensor) -> Tensor:

@@ -119,7 +119,7 @@ def kmeans(
         clusters = NearestCenters(run.rows).of(run.centers) if run.clusters is None else run.clusters
         squared = _squared_distances(run.rows, run.centers, clusters)
     return KMeans(
-        centers=run.centers.cpu().numpy(),
+        centers=run.placed,
         assignments=clusters,
         squared_distances=squared,
         inertia=float(run.mass @ squared),
@@ -136,18 +136,29 @@ def kmeans_centers(X: Matrix, n_clusters: int, rng: np.random.Generator, iterati
     array([ 0.5, 10.5])
     """
     with team(device_of(X)):
-        return _lloyd(X, n_clusters, rng, iterations, "k-means++", None).centers.cpu().numpy()
+        return _lloyd(X, n_clusters, rng, iterations, "k-means++", None).placed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Run:
     """Where Lloyd's algorithm stopped; ``clusters`` is None where the centres moved after the last assignment."""
 
-    rows: Rows
+    points: ProductPoints
     mass: Float64Array
     centers: Tensor
     clusters: IndexArray | None
     iterations: int
+
+    @property
+    def rows(self) -> Rows:
+        """What was clustered: the rows given, or these about their mean."""
+        return self.points.factors[0]
+
+    @property
+    def placed(self) -> FloatMatrix:
+        """The centres among the rows that were given."""
+        origin = self.points.origin
+        return (self.centers if origin is None else self.centers + origin).cpu().numpy()
 
 
 def _lloyd(
@@ -171,10 +182,10 @@ def _lloyd(
     for done in range(iterations):
         clusters = nearest.of(centers)
         if before is not None and np.array_equal(before, clusters):
-            return _Run(rows, mass, centers, clusters, done)
+            return _Run(points, mass, centers, clusters, done)
         centers = _update(rows, centers, clusters, mass)
         before = clusters
-    return _Run(rows, mass, centers, None, iterations)
+    return _Run(points, mass, centers, None, iterations)
 
 
 def _checked_weights(weights: Float64Array, n: int) -> Float64Array:

@@ -17,7 +17,7 @@ from nearmiss.arrays.points import point_sets
 from nearmiss.arrays.routes import sets_by_block
 from nearmiss.arrays.tensors import Matrix, device_of, row_blocks
 from nearmiss.arrays.threads import Team, team
-from nearmiss.errors import InvalidInput
+from nearmiss.errors import InvalidArray, InvalidInput
 
 __all__ = ["Neighbors", "in_order", "nearest_neighbors", "nearest_sets"]
 
@@ -124,7 +124,7 @@ def in_order(queries: Matrix, references: Matrix, sets: npt.NDArray[np.int64]) -
     Raises
     ------
     InvalidArray
-        NaN or infinity, different widths, or one sparse and the other dense.
+        NaN or infinity, different widths, one sparse and the other dense, or not one set for each query.
 
     Examples
     --------
@@ -132,7 +132,9 @@ def in_order(queries: Matrix, references: Matrix, sets: npt.NDArray[np.int64]) -
     array([[0, 2],
            [1, 0]])
     """
-    found = Neighbors(np.sort(sets, axis=1), np.empty(sets.shape))
+    if sets.ndim != 2 or len(sets) != queries.shape[0]:
+        raise InvalidArray(f"sets have shape {sets.shape}; pass one row for each of {queries.shape[0]} queries")
+    found = Neighbors(np.sort(sets.astype(np.int64), axis=1), np.empty(sets.shape))
     with team(device_of(queries)) as threads:
         given = point_sets(queries, references, distinct=False)
 

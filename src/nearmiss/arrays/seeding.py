@@ -8,14 +8,14 @@ blocks with rejection, several times faster because a matrix product replaces hu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nearmiss.arrays.distances import squared_norms
+from nearmiss.arrays.distances import lies_far, squared_norms
 from nearmiss.arrays.products import row_products
 from nearmiss.arrays.tensors import (
     Matrix,
@@ -125,6 +125,10 @@ def _column(X: Rows, row: int) -> npt.NDArray[np.floating]:
     return np.asarray(X @ X[[row]].toarray().ravel())
 
 
+def _loses_digits(X: Rows) -> TypeGuard[Tensor]:
+    return isinstance(X, Tensor) and X.dtype == torch.float32 and lies_far(X)
+
+
 class CenterDistances(Protocol):
     """Points that can say how far they are from some of themselves; all distances squared, float64, at least 0."""
 
@@ -157,17 +161,25 @@ class ProductPoints:
     Inner products of outer products are products of inner products, so that
     ``‖g_i − g_j‖² = ‖a_i‖²‖h_i‖² + ‖a_j‖²‖h_j‖² − 2 (a_i·a_j)(h_i·h_j)``. One factor alone is plain points.
 
-    Distances that rounding cannot tell from zero (duplicates) are exactly 0.
+    Distances that rounding cannot tell from zero (duplicates) are exactly 0. Plain points in float32 that lie
+    far from the origin are moved to their mean: products of long vectors that hardly differ lose the difference.
 
     Parameters
     ----------
     factors
         Matrices with one row per point, dense (any device) or CSR.
 
+    Attributes
+    ----------
+    factors
+        The same, checked, and moved where that was called for.
+    origin
+        Where the moved points' origin was, shape (d,); None if they were not moved.
+
     Raises
     ------
     InvalidArray
-        A factor is not a finite matrix, lengths differ, or squared lengths overflow.
+        A factor is not a finite matrix, lengths differ, or squared lengths overflow or vanish.
 
     Examples
     --------
@@ -181,6 +193,10 @@ class ProductPoints:
         lengths = sorted({int(factor.shape[0]) for factor in self.factors})
         if len(lengths) != 1:
             raise InvalidArray(f"factors of points have {lengths} rows; pass one row per point in each")
+        self.origin: Tensor | None = None
+        if len(factors) == 1 and _loses_digits(self.factors[0]):
+            self.origin = self.factors[0].mean(dim=0)
+            self.factors = (self.factors[0] - self.origin,)
         self.squared_norms: Float64Array = np.ones(lengths[0])
         for factor in self.factors:
             self.squared_norms *= to_numpy(squared_norms(factor))
@@ -188,6 +204,8 @@ class ProductPoints:
         precision = np.finfo(np.float32 if single else np.float64)
         if not bool((self.squared_norms < float(precision.max) / 8).all()):
             raise InvalidArray("squared lengths of the features overflow; scale the features down or pass float64")
+        if 0 < self.squared_norms.max(initial=0.0) < 8 * float(precision.tiny):
+            raise InvalidArray("squared lengths of the features vanish; scale the features up or pass float64")
         dimension = max(int(factor.shape[1]) for factor in self.factors)
         # Twice the usual error of a sum of that many rounded products, relative to the squared length.
         self._rounding = 2 * float(precision.eps) * max(4.0, float(np.sqrt(dimension)))

@@ -7,16 +7,17 @@ block runs on one thread from beginning to end, whatever library it calls.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from functools import cache
+from functools import lru_cache
 from typing import TypeVar
 
 import torch
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import LibController, ThreadpoolController
 from torch import Tensor
 
 from nearmiss.arrays.tensors import block_bytes, row_blocks
@@ -71,8 +72,8 @@ def team(device: torch.device) -> Iterator[Team]:
         return
     size = torch.get_num_threads()
     with ExitStack() as stack:
-        stack.enter_context(one_blas_thread(_pools()))
-        stack.enter_context(_pools().limit(limits=1, user_api="openmp"))
+        stack.enter_context(one_blas_thread())
+        stack.enter_context(_pools().select(user_api="openmp").limit(limits=1))
         executor = None
         if size > 1:
             executor = stack.enter_context(ThreadPoolExecutor(size, "nearmiss", _join_team))
@@ -105,12 +106,16 @@ def in_blocks(function: Callable[[slice], object], matrix: Tensor, size: int = B
 def _join_team() -> None:
     _present.team = _ALONE
     torch.get_num_threads()  # torch settles how many it may use when a thread first asks; only then can that be lowered
-    _pools().limit(limits=1, user_api="openmp")
+    _pools().select(user_api="openmp").limit(limits=1)
 
 
-@cache
 def _pools() -> ThreadpoolController:
-    # Looking through the loaded libraries takes milliseconds; NumPy's and torch's are there once this module is.
+    return _pools_with(len(sys.modules))
+
+
+@lru_cache(maxsize=1)
+def _pools_with(n_modules: int) -> ThreadpoolController:
+    """Look through the loaded libraries, which takes milliseconds: again only when modules have been imported since."""
     return ThreadpoolController()
 
 
@@ -120,27 +125,47 @@ class _Holders:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._count = 0
-        self._before = ExitStack()
+        self._before: dict[str, tuple[LibController, int]] = {}
 
     def enter(self, pools: ThreadpoolController) -> None:
         with self._lock:
             self._count += 1
-            if self._count == 1:
-                self._before.enter_context(pools.limit(limits=1, user_api="blas"))
+            for library in pools.select(user_api="blas").lib_controllers:
+                if library.filepath not in self._before and not _is_openmps(library):
+                    self._before[library.filepath] = library, library.num_threads
+                    _set_threads(library, 1)
 
     def leave(self) -> None:
         with self._lock:
             self._count -= 1
             if self._count == 0:
-                self._before.close()
+                for library, number in self._before.values():
+                    _set_threads(library, number)
+                self._before.clear()
+
+
+def _is_openmps(library: LibController) -> bool:
+    """Whether a BLAS works on OpenMP's threads, as FAISS's does: their number is each thread's own affair."""
+    return getattr(library, "threading_layer", None) == "openmp"
+
+
+def _set_threads(library: LibController, number: int) -> None:
+    # Newer versions of threadpoolctl hear only the thread that spoke first, for as long as it lives; here, whoever
+    # comes first or goes last speaks, and leaves the word to anybody.
+    release = getattr(library, "clear_controlling_thread", None)
+    if release is not None:
+        release(force=True)
+    library.set_num_threads(number)
+    if release is not None:
+        release(force=True)
 
 
 _holders = _Holders()
 
 
 @contextmanager
-def one_blas_thread(pools: ThreadpoolController | None = None) -> Iterator[None]:
-    """Keep BLAS, by default every one that is loaded by now, to the calling thread.
+def one_blas_thread() -> Iterator[None]:
+    """Keep BLAS to the calling thread.
 
     What its threads add up depends on how many there are, and hundreds of small products that each wait for another
     core take a hundred times as long where that core is busy.
@@ -151,7 +176,7 @@ def one_blas_thread(pools: ThreadpoolController | None = None) -> Iterator[None]
     ...     float(torch.ones(2).numpy() @ torch.ones(2).numpy())
     2.0
     """
-    _holders.enter(pools or ThreadpoolController())
+    _holders.enter(_pools())
     try:
         yield
     finally:

@@ -9,10 +9,6 @@ import sys
 
 def main() -> None:
     """Run ``nearmiss``; exit with 2 and one line on anything the user can mend. On Ctrl-C typer exits with 130."""
-    # Texts come in many lengths, and torch would keep a compiled kernel for each: 400 MB that buy no speed. Read when
-    # torch is first imported, and inherited by the workers.
-    for variable in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
-        os.environ.setdefault(variable, "16")
     # Threads that wait for one another sleep instead of spinning: no slower alone, and twice as fast beside other work.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     for stream in (sys.stdout, sys.stderr):

@@ -29,7 +29,6 @@ from nearmiss.models.top_layers import PaddedStates, Readout, is_supported, take
 from nearmiss.text.corpus import Texts
 
 __all__ = [
-    "GRANULARITY",
     "Backend",
     "Pooling",
     "Precision",
@@ -37,6 +36,7 @@ __all__ = [
     "StateBatch",
     "TokenStates",
     "batches",
+    "batches_on",
     "hidden_states",
     "mean_over_tokens",
     "model_inputs",
@@ -52,6 +52,9 @@ _Resolved = Literal["float32", "bfloat16"]
 
 #: Lengths are rounded up to a multiple of this before texts are grouped; 1 means no padding at all.
 GRANULARITY = {"cpu": 1, "cuda": 32}
+
+#: Tokens of one batch unless the caller says otherwise: a core's caches hold few, and an accelerator needs many.
+TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 32_768}
 
 
 class Pooling(StrEnum):
@@ -77,7 +80,7 @@ class Reading:
     precision
         ``"float32"``; ``"bfloat16"`` (autocast); or ``"auto"``: bfloat16 where the processor multiplies it natively.
     tokens_per_batch
-        Upper limit of tokens in one batch; changes the speed, not the result.
+        Upper limit of tokens in one batch; changes the speed, not the result. None is 2,048 on a CPU, else 32,768.
     backend
         ``"torch"``; or ``"openvino"``: faster on CPUs, the same to rounding, and an extra of its own to install.
 
@@ -89,13 +92,13 @@ class Reading:
 
     max_length: int = 128
     precision: Precision = "auto"
-    tokens_per_batch: int = 2048
+    tokens_per_batch: int | None = None
     backend: Backend = "torch"
 
     def __post_init__(self) -> None:
         if self.max_length < 8:
             raise InvalidInput(f"max_length is {self.max_length} tokens; it must be at least 8")
-        if self.tokens_per_batch < 1:
+        if self.tokens_per_batch is not None and self.tokens_per_batch < 1:
             raise InvalidInput(f"tokens_per_batch is {self.tokens_per_batch}; it must be at least 1")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise InvalidInput(f"precision {self.precision!r} is none of 'auto', 'float32', 'bfloat16'")
@@ -208,6 +211,20 @@ def batches(
     return groups
 
 
+def batches_on(
+    device: torch.device, lengths: npt.NDArray[np.int64], tokens_per_batch: int | None = None
+) -> list[npt.NDArray[np.int64]]:
+    """Group texts as `batches` does, of a size that suits the device unless one is given.
+
+    Examples
+    --------
+    >>> len(batches_on(torch.device("cpu"), np.full(100, 128)))
+    7
+    """
+    budget = tokens_per_batch or TOKENS_PER_BATCH.get(device.type, TOKENS_PER_BATCH["cuda"])
+    return batches(lengths, budget, GRANULARITY.get(device.type, 32))
+
+
 def hidden_states(
     encoder: Encoder, tokens: Tokens, reading: Reading, *, layer: int | None = None
 ) -> Iterator[StateBatch]:
@@ -228,8 +245,7 @@ def hidden_states(
     if not 0 <= depth <= encoder.n_layers:
         raise InvalidInput(f"layer {depth} asked of {encoder.name}, which has layers 0 to {encoder.n_layers}")
     states_of = _reader(encoder, depth, reading)
-    granularity = GRANULARITY.get(encoder.device.type, 32)
-    for positions in batches(tokens.lengths, reading.tokens_per_batch, granularity):
+    for positions in batches_on(encoder.device, tokens.lengths, reading.tokens_per_batch):
         inputs = model_inputs(encoder, tokens, positions)
         yield StateBatch(positions, states_of(inputs), inputs["attention_mask"].bool())
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from nearmiss.errors import ModelUnavailable, UnknownName
 from nearmiss.models.base import PENULTIMATE
 from nearmiss.models.encoder import EMBEDDED, Encoder, ModelFiles, damage_named, find_model, load_quietly
-from nearmiss.models.inference import GRANULARITY, Pooling, batches, mean_over_tokens, model_inputs
+from nearmiss.models.inference import Pooling, batches_on, mean_over_tokens, model_inputs
 from nearmiss.models.lower_layers import products_in_bfloat16
 from nearmiss.models.tokens import Tokens
 
@@ -126,7 +126,7 @@ def read(
     representations: Collection[str] = (),
     *,
     half: bool = False,
-    tokens_per_batch: int = 2048,
+    tokens_per_batch: int | None = None,
 ) -> Spoken:
     """Give logits and every representation asked for from one pass, in the order of the texts.
 
@@ -139,7 +139,8 @@ def read(
     half
         Whether matrix products run in bfloat16.
     tokens_per_batch
-        Upper limit of tokens in one batch; changes the speed, and of the result no more than rounding.
+        Upper limit of tokens in one batch, as in ``Reading``; changes the speed, and of the result no more than
+        rounding.
 
     Raises
     ------
@@ -154,7 +155,7 @@ def read(
     found: dict[str, Tensor] = {}
     needs_states = bool(_FROM_STATES.intersection(representations))
     model = products_in_bfloat16(sequence.model) if half else sequence.model
-    for positions in batches(tokens.lengths, tokens_per_batch, GRANULARITY.get(device.type, 32)):
+    for positions in batches_on(device, tokens.lengths, tokens_per_batch):
         inputs = model_inputs(sequence.encoder, tokens, positions)
         with _input_of(sequence.head) as seen, torch.autocast(device.type, torch.bfloat16, enabled=half):
             outputs = model(**inputs, output_hidden_states=needs_states)

@@ -76,8 +76,8 @@ stop_loss, freeze_embeddings
     mc_samples
         Passes for ``Signal.MC_LOG_PROBS``, with dropout on in every layer.
     tokens_per_batch
-        Upper limit of tokens in one batch of inference; changes speed, memory and Monte Carlo draws, and of the other
-        results no more than rounding.
+        Upper limit of tokens in one batch of inference, as in ``Reading``; changes speed, memory and Monte Carlo draws,
+        and of the other results no more than rounding.
     device
         ``"auto"`` (CUDA where there is one) or any name torch knows.
     precision
@@ -132,7 +132,7 @@ stop_loss, freeze_embeddings
         warm_start: bool = False,
         retries: int = 2,
         mc_samples: int = 10,
-        tokens_per_batch: int = 2048,
+        tokens_per_batch: int | None = None,
         device: str = "auto",
         precision: Precision = "auto",
         cache_dir: str | Path | None = None,
