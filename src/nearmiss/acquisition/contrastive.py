@@ -60,7 +60,7 @@ SEARCH_SEED = 20210911
 CLASS_BYTES = 48
 
 #: Temporaries of one block of pairs: several passes are made over them, and they should stay in cache.
-PAIRS_BYTES = 2**19
+PAIRS_BYTES = 2**22
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,6 @@ from nearmiss.arrays.threads import in_blocks
 
 __all__ = ["first_occurrences"]
 
-#: Temporaries stay near this size: several passes are made over them, and they should stay in cache.
-CACHE_BYTES = 2**19
-
 
 def first_occurrences(rows: Tensor | Sparse) -> npt.NDArray[np.int64]:
     """Say for each row at which row its like, equal in every entry, first occurs, shape (n,).
@@ -63,7 +60,7 @@ def _dense_bit_sums(matrix: Tensor) -> npt.NDArray[np.int64]:
             block = block.clone(memory_format=torch.contiguous_format)
         sums[rows] = (block.view(integer) * weights).sum(dim=1)
 
-    in_blocks(add, matrix, CACHE_BYTES)
+    in_blocks(add, matrix)
     return sums.cpu().numpy()
 
 

@@ -84,8 +84,8 @@ def team(device: torch.device) -> Iterator[Team]:
             _present.team = None
 
 
-def in_blocks(function: Callable[[slice], object], matrix: Tensor, size: int = BLOCK_BYTES) -> None:
-    """Call a function, which writes what it finds, for blocks of a matrix's rows: of ``size`` bytes on the host.
+def in_blocks(function: Callable[[slice], object], matrix: Tensor) -> None:
+    """Call a function, which writes what it finds, for blocks of a matrix's rows.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def in_blocks(function: Callable[[slice], object], matrix: Tensor, size: int = B
     tensor(6.)
     """
     row_bytes = matrix.shape[1] * matrix.element_size()
-    blocks = list(row_blocks(len(matrix), row_bytes, block_bytes(matrix.device, size)))
+    blocks = list(row_blocks(len(matrix), row_bytes, block_bytes(matrix.device, BLOCK_BYTES)))
     if len(blocks) < 2:
         deque(map(function, blocks), maxlen=0)
         return
