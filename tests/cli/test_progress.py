@@ -55,6 +55,13 @@ def test_reused_runs_and_rounds_count_as_done(display):
     assert overall(display).completed == ROUNDS + 3
 
 
+def test_what_a_strategy_says_of_its_batch_is_told():
+    console = Console(file=io.StringIO(), width=120)
+    with ExperimentDisplay(len(SPEC.keys()), console) as shown:
+        shown(RoundFinished(RunKey("cal", 1), 3, 50, 0.9, ROUNDS, ("recall 0.96",)))
+    assert "cal, seed 1, round 3: recall 0.96" in console.file.getvalue()
+
+
 def test_failures_are_counted_and_said():
     console = Console(file=io.StringIO(), width=120)
     with ExperimentDisplay(len(SPEC.keys()), console) as shown:

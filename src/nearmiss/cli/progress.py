@@ -90,8 +90,11 @@ class ExperimentDisplay:
                 self._prepare(message, fraction)
             case RunStarted(key, rounds_done, rounds_total):
                 self._start(key, rounds_done, rounds_total)
-            case RoundFinished(key, _, n_labeled, accuracy, rounds_total):
+            case RoundFinished(key, index, n_labeled, accuracy, rounds_total, notes):
                 self._count_rounds(rounds_total)
+                for note in notes:
+                    said = f"{key.strategy}, seed {key.seed}, round {index}: {note}"
+                    self._console.print(self._about + said, markup=False, highlight=False)
                 task = self._task(key, rounds_total)
                 self._progress.update(task, advance=1, status=f"{n_labeled} labels, accuracy {accuracy:.1%}")
                 self._progress.advance(self._overall)

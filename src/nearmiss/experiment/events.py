@@ -70,6 +70,8 @@ class RoundFinished:
         Labels so far, and test accuracy with them.
     rounds_total
         Rounds of this run in all.
+    notes
+        What the strategy has to say about this round's batch, such as the recall of an approximate search.
     """
 
     key: RunKey
@@ -77,6 +79,7 @@ class RoundFinished:
     n_labeled: int
     accuracy: float
     rounds_total: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,8 @@ def carry_out_run(bench: Bench, key: RunKey, out: Path, tell: EventListener) -> 
         for finished in run_rounds(bench.simulation(key), state=state, rounds_done=len(journal.rounds)):
             record = _record(finished)
             journal.append(record, _timing(finished))
-            tell(RoundFinished(key, record.round, record.n_labeled, record.accuracy, total))
+            notes = finished.acquisition.selection.notes if finished.acquisition else ()
+            tell(RoundFinished(key, record.round, record.n_labeled, record.accuracy, total, notes))
         journal.finish()
         tell(RunFinished(key, total, journal.rounds[-1].accuracy))
 
