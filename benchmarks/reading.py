@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from benchmarks.arrays import Floats
+from benchmarks.machine import installed
 from benchmarks.memory import peak_of
 from benchmarks.results import Figure, Item, Mark, Note
 from benchmarks.sections import Context
@@ -18,7 +19,7 @@ from benchmarks.texts import Source, distinct_texts
 from benchmarks.timing import Ways, take_turns
 from nearmiss.models.encoder import find_model, load_encoder, load_quietly
 from nearmiss.models.frozen import FrozenVectors
-from nearmiss.models.inference import Pooling, Precision, Reading, pooled
+from nearmiss.models.inference import Backend, Pooling, Precision, Reading, pooled
 from nearmiss.text.corpus import Texts
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["prepare", "section"]
 
 OURS, OURS_FULL = "Reading short texts, [CLS]", "Reading short texts in float32, [CLS]"
+CONVERTED = "Reading short texts with OpenVINO, [CLS]"
 PADDED = "padded to 128, batches of 16, float32"
 DYNAMIC = "padded to the longest, batches of 16, float32"
 BATCH, MAX_LENGTH = 16, 128
@@ -46,6 +48,10 @@ def section(context: Context) -> Iterator[Item]:
     yield Figure(OURS_FULL, sizes, rates[OURS_FULL], "texts/s", DYNAMIC, rates[DYNAMIC])
     cosine = _least_cosine(turns.results[OURS], turns.results[DYNAMIC])
     yield Figure("[CLS], least cosine with float32", sizes, cosine, "", marks=(Mark("ours", low=0.9999),))
+    if CONVERTED in rates:
+        yield Figure(CONVERTED, sizes, rates[CONVERTED], "texts/s", OURS, rates[OURS])
+        cosine = _least_cosine(turns.results[CONVERTED], turns.results[DYNAMIC])
+        yield Figure(f"{CONVERTED}: least cosine with float32", sizes, cosine, "")
     yield Note(
         f"{context.source.name}, {plain.mean_tokens(texts):.1f} tokens a text; every way starts from plain texts."
     )
@@ -75,10 +81,12 @@ def _memory(context: Context) -> Iterator[Item]:
 
 
 def _ways(plain: _PlainModel, texts: Texts) -> Ways:
-    def ours(precision: Precision) -> Floats:
-        return pooled(load_encoder(device="cpu"), texts, Reading(MAX_LENGTH, precision), [Pooling.CLS])[Pooling.CLS]
+    def ours(precision: Precision, backend: Backend = "torch") -> Floats:
+        reading = Reading(MAX_LENGTH, precision, backend=backend)
+        return pooled(load_encoder(device="cpu"), texts, reading, [Pooling.CLS])[Pooling.CLS]
 
-    return {
+    converted = {CONVERTED: lambda: ours("auto", "openvino")} if installed("openvino") else {}
+    return converted | {
         OURS: lambda: ours("auto"),
         OURS_FULL: lambda: ours("float32"),
         DYNAMIC: lambda: plain.read(texts, padding=True),

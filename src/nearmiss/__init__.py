@@ -6,7 +6,6 @@ Every name below is imported when first used, so that ``import nearmiss`` is qui
 from __future__ import annotations
 
 import importlib
-import os
 from typing import TYPE_CHECKING
 
 from nearmiss._version import __version__
@@ -26,11 +25,6 @@ if TYPE_CHECKING:
     from nearmiss.text.corpus import Corpus, Texts
     from nearmiss.text.datasets import load_dataset
     from nearmiss.text.readers import read_corpus
-
-# Texts come in many lengths, and torch would keep a thousand compiled kernels for them: 600 MB that buy no speed. Read
-# when torch first needs one, and inherited by worker processes; whoever sets these otherwise is heeded.
-for _variable in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
-    os.environ.setdefault(_variable, "32")
 
 _HOME = {
     "ActiveLearner": "nearmiss.loop.learner",

@@ -118,7 +118,7 @@ def assert_none_nearer_is_left_out(queries, references, k):
     points = points_of(queries, references)
     given = points.reference_rows(slice(0, points.n_references)).numpy()
     asked = points.query_rows(slice(0, points.n_queries)).numpy()
-    near = coarse_of(points).block(slice(0, points.n_queries)).near(k)
+    near = coarse_of(points).block(slice(0, points.n_queries)).near(k, k + 1)
     keys, columns = near.candidates.keys, near.candidates.columns
     assert keys.shape == columns.shape
     assert keys.shape[0] == len(near.queries)
@@ -182,7 +182,7 @@ def test_a_query_with_a_crowd_is_left_out(rng, within):
     references[:crowd] = 1e-4 * rng.normal(size=(crowd, 8))
     queries = np.concatenate([references[[150]], np.zeros((1, 8)), references[[199]]])
     points = points_of(queries, references)
-    near = coarse_of(points).block(slice(0, 3)).near(k)
+    near = coarse_of(points).block(slice(0, 3)).near(k, k + 1)
     assert near.queries.tolist() == ([0, 1, 2] if within else [0, 2])
     assert near.candidates.keys.shape[1] >= (crowd if within else k + 1)
     assert_none_nearer_is_left_out(queries, references, k)
@@ -190,7 +190,7 @@ def test_a_query_with_a_crowd_is_left_out(rng, within):
 
 def test_where_every_query_has_a_crowd_none_is_left():
     points = points_of(np.zeros((4, 3)), 1 + 1e-4 * np.random.default_rng(0).normal(size=(300, 3)))
-    near = coarse_of(points).block(slice(0, 4)).near(2)
+    near = coarse_of(points).block(slice(0, 4)).near(2, 2 + 1)
     assert near.queries.tolist() == []
     assert near.candidates.keys.shape == near.candidates.columns.shape == (0, 3)
 
@@ -198,7 +198,7 @@ def test_where_every_query_has_a_crowd_none_is_left():
 def test_candidates_have_the_float32_keys_of_their_pairs(rng):
     queries, references = (rng.normal(size=(n, 12)) for n in (20, 400))
     block = coarse_of(points_of(queries, references)).block(slice(0, 20))
-    few = block.near(4).candidates
+    few = block.near(4, 4 + 1).candidates
     table = block.fine.keys(slice(0, 400)).gather(1, few.columns)
     filled = few.keys < torch.inf
     assert not filled.all()
@@ -239,7 +239,9 @@ def test_both_routes_give_the_same_sets(seed, dimension, scale, offset, k, m):
 def always_tried(monkeypatch):
     """Take the coarse route's part of the blocks on any processor: slow here, but with the same numbers."""
     monkeypatch.setattr(routes, "multiplies_bfloat16", lambda: True)
-    monkeypatch.setattr(routes, "KEY_BYTES", 2**20)
+    for name in ("KEY_BYTES", "LEAST_KEY_BYTES"):
+        monkeypatch.setattr(routes, name, 2**20)
+    monkeypatch.setattr(routes, "TRIED_FROM_BLOCKS", 1)
 
 
 @pytest.mark.parametrize("faster", ["coarse", "fine"])

@@ -4,11 +4,14 @@ import threading
 import time
 from itertools import permutations
 
+import numpy as np
 import pytest
 import torch
 from threadpoolctl import threadpool_info
 
 from nearmiss.arrays import threads
+from nearmiss.arrays.distances import normalize_rows
+from nearmiss.arrays.kmeans import kmeans_centers
 from nearmiss.arrays.threads import in_blocks, one_blas_thread, team
 
 CPU = torch.device("cpu")
@@ -148,14 +151,15 @@ def test_a_team_within_a_block_works_inline():
     assert in_new_thread(work) == [(1, True, 1, number) for number in range(12)]
 
 
-def test_blocks_within_blocks_do_not_wait_for_each_other():
+def test_blocks_within_blocks_do_not_wait_for_each_other(monkeypatch):
+    monkeypatch.setattr(threads, "BLOCK_BYTES", 64)
     matrix = torch.zeros(64, 8)
 
     def fill(rows):
         part = matrix[rows]
-        in_blocks(lambda own: part[own].add_(1.0), part, size=32)
+        in_blocks(lambda own: part[own].add_(1.0), part)
 
-    in_new_thread(lambda: in_blocks(fill, matrix, size=256))
+    in_new_thread(lambda: in_blocks(fill, matrix))
     assert (matrix == 1).all()
 
 
@@ -237,7 +241,8 @@ def test_one_blas_thread_lets_go_after_an_exception(many_blas_threads):
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 64, 101])
 @pytest.mark.parametrize("size", [1, 12, 100, 10_000])
-def test_every_row_is_in_one_block(n, size):
+def test_every_row_is_in_one_block(n, size, monkeypatch):
+    monkeypatch.setattr(threads, "BLOCK_BYTES", size)
     matrix = torch.zeros(n, 3)
     blocks = []
 
@@ -245,7 +250,7 @@ def test_every_row_is_in_one_block(n, size):
         blocks.append(rows)
         matrix[rows] += 1
 
-    in_blocks(add, matrix, size)
+    in_blocks(add, matrix)
     assert (matrix == 1).all()
     assert sorted(row for block in blocks for row in range(n)[block]) == list(range(n))
     assert max(block.stop - block.start for block in blocks) <= max(1, size // 12)
@@ -266,10 +271,42 @@ def test_one_block_needs_no_team(monkeypatch):
     assert called == [slice(0, 5)]
 
 
-def test_an_exception_in_a_block_of_rows_reaches_the_caller():
+def test_an_exception_in_a_block_of_rows_reaches_the_caller(monkeypatch):
+    monkeypatch.setattr(threads, "BLOCK_BYTES", 4)
+
     def fails(rows):
         if rows.start == 3:
             raise ValueError("row 3")
 
     with pytest.raises(ValueError, match="row 3"):
-        in_blocks(fails, torch.zeros(8, 1), size=4)
+        in_blocks(fails, torch.zeros(8, 1))
+
+
+def test_blocks_are_worked_on_in_the_callers_inference_mode():
+    X = torch.from_numpy(np.random.default_rng(0).standard_normal((6_000, 256)).astype(np.float32))
+    with torch.inference_mode():
+        unit = normalize_rows(X)
+        assert unit.is_inference()
+    assert torch.equal(unit.clone(), normalize_rows(X))
+    with torch.inference_mode():
+        assert kmeans_centers(X.double(), 70, np.random.default_rng(0), iterations=1).shape == (70, 256)
+
+
+def test_an_interrupt_on_the_way_in_leaves_blas_as_it_was(monkeypatch):
+    before = blas_threads()
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threads, "_set_threads", interrupt)
+    with pytest.raises(KeyboardInterrupt), one_blas_thread():
+        pass
+    monkeypatch.undo()
+    with one_blas_thread():
+        assert blas_threads() <= {1}
+    assert blas_threads() == before
+
+
+def test_an_accelerator_has_no_team_even_within_one():
+    with team(torch.device("cpu")) as outer, team(torch.device("meta")) as inner:
+        assert (outer.size, inner.size) == (torch.get_num_threads() if outer.size == 1 else outer.size, 1)

@@ -367,7 +367,7 @@ def _kl_divergences(
     def of(part: slice) -> npt.NDArray[np.float64]:
         return to_numpy(kl_divergence(_rows(log_p, examples[part]), _rows(log_q, candidates[part])))
 
-    return _in_blocks(of, len(candidates), log_q)
+    return _by_blocks(of, len(candidates), log_q)
 
 
 def _cross_entropies(
@@ -378,10 +378,10 @@ def _cross_entropies(
     def of(part: slice) -> npt.NDArray[np.float64]:
         return to_numpy(cross_entropy(labels[examples[part]], _rows(log_q, candidates[part])))
 
-    return _in_blocks(of, len(candidates), log_q)
+    return _by_blocks(of, len(candidates), log_q)
 
 
-def _in_blocks(
+def _by_blocks(
     divergences: Callable[[slice], npt.NDArray[np.float64]], n: int, log_q: Tensor
 ) -> npt.NDArray[np.float64]:
     parts = row_blocks(n, CLASS_BYTES * log_q.shape[1], block_bytes(log_q.device, PAIRS_BYTES))

@@ -42,7 +42,11 @@ PAIR_BYTES = 2**18
 
 
 class NearestCenters:
-    """Says which of some centres is nearest to each of n rows, dense or CSR; the lowest id among equals."""
+    """Says which of some centres is nearest to each of n rows, dense or CSR; the lowest id among equals.
+
+    Of centres as near to a row as rounding can tell, keys in the rows' precision decide, and a processor that rounds in
+    another order may decide otherwise.
+    """
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
@@ -156,7 +160,7 @@ class _RoundedRows:
 
 
 def squared_differences(rows: Tensor, left: IndexArray, others: Tensor, right: IndexArray) -> npt.NDArray[np.float64]:
-    """Compute ‖rows[left] − others[right]‖² of each pair, by differences, float64.
+    """Compute ‖rows[left] − others[right]‖² of each pair, shape (P,), by differences in the precision of the rows.
 
     Examples
     --------

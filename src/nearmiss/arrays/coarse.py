@@ -10,7 +10,8 @@ and ŷ rounded to bfloat16, ξ = ‖x̂ − x̃‖ and η the largest ‖ŷ − 
 The key is the inner product of (x̃, 1, 1, 1, p₁, p₂, p₃) and (−2ỹ, q₁, q₂, q₃, 1, 1, 1), where p₁ + p₂ + p₃ is
 p = a² + μ and q₁ + q₂ + q₃ is q = ‖ŷ‖², each cut into three bfloat16 numbers, which leaves a relative 2⁻²⁴. Products of
 two bfloat16 numbers are exact in float32, and they are summed in float32 in any order: d + 6 terms, whose magnitudes
-sum to at most p + q + 2(a + ξ)(r + η), so that the sum T is off by at most γ(2d + 12) times that. The norms a and r are
+sum to little more than p + q + 2(a + ξ)(r + η), so that the sum T is off by at most γ(2d + 12) times that: twice as
+many terms as there are pay for parts of unlike sign. The norms a and r are
 computed in float32, which costs γ(d + 3)(a² + r²). Numbers below the normal range may count as zero. Altogether
 
     | T − μ − σ²δ² | ≤ F(x) = E + 2ξr + 2(a + ξ)η + γ(2d + 12)(p + r² + 2(a + ξ)(r + η)) + 2⁻²³(p + r²)
@@ -54,6 +55,9 @@ GROUPS_PER_NEIGHBOR = 8
 
 #: Candidates beyond k with which a query is better searched in float32.
 CROWD = 64
+
+#: Candidates of a query, on an average, with which they are counted before they are listed: a list takes much memory.
+CROWDED = 256
 
 UNIT = 2.0**-8
 SINGLE_UNIT = 2.0**-24
@@ -107,17 +111,22 @@ class CoarseBlock:
         """Bound σ²δ² from above."""
         return widened(values) / (1 - UNIT)
 
-    def near(self, k: int) -> Near:
-        """Find which references may be among the k nearest."""
+    def near(self, k: int, at_least: int) -> Near:
+        """Find which references may be among the k nearest; the table has ``at_least`` so many columns."""
         values = self.values().numpy()
         n, m = values.shape
         group = max(1, min(GROUP, m // (GROUPS_PER_NEIGHBOR * k)))
         least = values[:, : m // group * group].reshape(n, group, -1).min(axis=1)
         kth = torch.from_numpy(np.partition(least, k - 1, axis=1)[:, k - 1 : k])
-        query, column = np.divmod(np.flatnonzero(values <= reach(kth, self.error).numpy()), m)
+        near = values <= reach(kth, self.error).numpy()
+        few = np.ones(n, dtype=np.bool_)
+        if np.count_nonzero(near) > CROWDED * n:  # else the pairs of all are few enough to be listed
+            few = near.sum(axis=1, dtype=np.int32) <= k + CROWD
+            near[~few] = False
+        query, column = np.divmod(np.flatnonzero(near), m)
         counts = np.bincount(query, minlength=n)
-        few = counts <= k + CROWD
-        if not few.all():
+        if counts.max(initial=0) > k + CROWD:
+            few = counts <= k + CROWD
             column = column[few[query]]
             counts[~few] = 0
         starts = np.concatenate([[0], np.cumsum(counts)])
@@ -126,7 +135,7 @@ class CoarseBlock:
         counts, starts = counts[queries], starts[queries]
         row = np.repeat(np.arange(len(queries)), counts)
         place = row, np.arange(len(row)) - starts[row]
-        shape = len(queries), max(k + 1, int(counts.max(initial=0)))
+        shape = len(queries), max(at_least, int(counts.max(initial=0)))
         all_keys, columns = np.full(shape, np.inf, np.float32), np.zeros(shape, np.int64)
         all_keys[place], columns[place] = keys.numpy(), column
         return Near(torch.from_numpy(queries), Candidates(torch.from_numpy(all_keys), torch.from_numpy(columns)))
@@ -212,8 +221,11 @@ def coarse_error(offset: Tensor, fine: Tensor, xi: Tensor, radius: float, eta: f
 
 def residuals(given: Tensor, rounded: Tensor) -> Tensor:
     """Measure ‖given − rounded‖ of each row, not less than it is, float64."""
+    d, info = given.shape[1], torch.finfo(torch.float32)
     norms: Tensor = torch.linalg.vector_norm(given - rounded.to(given.dtype), dim=1)
-    return norms.to(torch.float64) * (1 + gamma(given.shape[1] + 3, SINGLE_UNIT))
+    # Squares below the normal range may have counted as zero.
+    residual: Tensor = norms.to(torch.float64) * (1 + gamma(d + 3, SINGLE_UNIT)) + (d * info.tiny) ** 0.5
+    return residual
 
 
 def thirds(values: Tensor) -> Tensor:

@@ -24,7 +24,6 @@ PIECE_BYTES = 32 * 2**20
 
 #: Moved references are kept up to this size, and moved anew for every block of queries beyond it.
 KEPT_BYTES = 192 * 2**20
-DEVICE_KEPT_BYTES = 4 * 2**30
 
 #: Differences taken at once: several passes are made over them, and they should stay near the cores.
 DIFFERENCE_BYTES = 2**19
@@ -84,7 +83,7 @@ class PreparedFrame:
         self._center = (total / owner.n_references).to(dtype)
         self._present = _PresentPiece()
         self.references: Tensor | None = None
-        if owner.n_references * row_bytes <= (KEPT_BYTES if on_host else DEVICE_KEPT_BYTES):
+        if owner.n_references * row_bytes <= _kept_bytes(owner.device):
             self.references = self._empty(owner.n_references)
             for piece in self.pieces:
                 self._prepare(piece, self.references[piece])
@@ -165,6 +164,11 @@ class _PlainFrame:
         norms = _norms(queries).to(torch.float64)
         error = error_bound(norms, self._radius, queries.shape[1], queries.dtype)
         return Block(norms.square(), error, queries * -2 if self._doubled is None else queries, self)
+
+
+def _kept_bytes(device: torch.device) -> int:
+    """Say how large moved references may be and still be kept: on a GPU, up to a quarter of what is free."""
+    return max(KEPT_BYTES, torch.cuda.mem_get_info(device)[0] // 4) if device.type == "cuda" else KEPT_BYTES
 
 
 def largest_magnitude(matrix: Tensor) -> float:

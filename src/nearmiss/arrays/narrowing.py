@@ -26,7 +26,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """Keys of some references for each query, the n smallest of all among them.
+    """Keys of some references for each query: those of the n smallest keys among them, or the n nearest themselves.
 
     ``columns``, of shape (B, W) as the keys, says which references these are; None where they are all there are.
     """

@@ -18,7 +18,8 @@ The coarse route
 ----------------
 Where a processor multiplies bfloat16 natively, values in that format may say first which references are near enough to
 be looked at (`nearmiss.arrays.coarse`): all others are strictly farther than the k nearest. The few get keys in the
-points' own precision, from the products of these pairs alone, and these keys are treated as above. A query with many
+points' own precision, from the products of these pairs alone, and these keys are treated as above: the k nearest are
+among them, and those of them that are not kept have no smaller bound than the last that is. A query with many
 such references, since they lie close together, is searched in float32 from the start.
 """
 
@@ -77,7 +78,7 @@ def coarse_sets(points: Points, coarse: CoarseFrame, rows: slice, k: int) -> Ten
     for part in row_blocks(len(columns), coarse.row_bytes, COARSE_BYTES):
         part_rows = slice(rows.start + part.start, rows.start + part.stop)
         block = coarse.block(part_rows)
-        near = block.near(k)
+        near = block.near(k, k + SPARE + 1)
         columns[part][near.queries] = _nearest_of(
             points, _Queries(part_rows, block.fine, near.queries), near.candidates, k
         )

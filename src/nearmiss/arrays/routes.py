@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from itertools import chain
+from collections.abc import Callable
 
 from torch import Tensor
 
@@ -15,59 +14,62 @@ from nearmiss.arrays.neighbor_sets import coarse_sets, fine_sets
 from nearmiss.arrays.tensors import block_bytes, row_blocks
 from nearmiss.arrays.threads import Team
 
-__all__ = ["sets_by_block"]
+__all__ = ["search_by_block"]
 
-#: Keys of one block of queries.
+#: Keys of one block of queries, of all blocks that are worked on at a time, and what a block is not cut below.
 KEY_BYTES = 48 * 2**20
+ALL_KEY_BYTES = 128 * 2**20
+LEAST_KEY_BYTES = 8 * 2**20
 
 #: Queries below which a block is not worth cutting for another thread.
 LEAST_ROWS = 64
 
-#: Blocks below which no other route is tried, and references below which it cannot gain.
+#: Blocks for each thread below which no other route is tried, and references below which it cannot gain.
 TRIED_FROM_BLOCKS = 6
 TRIED_FROM_REFERENCES = 1000
 
-#: From some queries to what is wanted of them.
-Route = Callable[[slice], Tensor]
 
-
-def sets_by_block(points: Points, k: int, team: Team) -> Iterator[tuple[slice, Tensor]]:
-    """Go through the queries in blocks, and give the k nearest distinct references of each, in any order.
+def search_by_block(points: Points, k: int, threads: Team, use: Callable[[slice, Tensor], None]) -> None:
+    """Find the k nearest distinct references of each query, in any order, and hand them on block by block.
 
     Both routes give the same sets, so that the clock may choose: the first two blocks are timed, one on each.
+
+    Parameters
+    ----------
+    use
+        Called by the thread that searched a block, with the block and its sets, shape (B, k).
     """
 
-    def fine(rows: slice) -> Tensor:
-        return fine_sets(points, rows, k)
+    def fine(rows: slice) -> None:
+        use(rows, fine_sets(points, rows, k))
 
-    blocks = _blocks(points, team)
-    frame = _coarse_frame(points, k) if len(blocks) >= TRIED_FROM_BLOCKS else None
+    blocks = _blocks(points, threads)
+    frame = _coarse_frame(points, k) if len(blocks) >= TRIED_FROM_BLOCKS * threads.size else None
     if frame is None:
-        yield from zip(blocks, team.map(fine, blocks), strict=True)
+        threads.each(fine, blocks)
         return
 
-    def coarse(rows: slice) -> Tensor:
-        return coarse_sets(points, frame, rows, k)
+    def coarse(rows: slice) -> None:
+        use(rows, coarse_sets(points, frame, rows, k))
 
-    tried = list(team.map(_timed, zip((coarse, fine), blocks[:2], strict=True)))
-    faster = coarse if tried[0][0] < tried[1][0] else fine
-    found = chain((sets for _, sets in tried), team.map(faster, blocks[2:]))
-    yield from zip(blocks, found, strict=True)
+    seconds = list(threads.map(_timed, zip((coarse, fine), blocks[:2], strict=True)))
+    threads.each(coarse if seconds[0] < seconds[1] else fine, blocks[2:])
 
 
-def _blocks(points: Points, team: Team) -> list[slice]:
+def _blocks(points: Points, threads: Team) -> list[slice]:
     """Cut the queries into blocks of bounded memory, and few queries into one for each thread."""
     row_bytes = points.fast.row_bytes
-    share = max(LEAST_ROWS, -(-points.n_queries // team.size))
-    limit = min(block_bytes(points.device, KEY_BYTES), share * row_bytes)
+    share = max(LEAST_ROWS, -(-points.n_queries // threads.size))
+    room = max(LEAST_KEY_BYTES, min(KEY_BYTES, ALL_KEY_BYTES // threads.size))
+    limit = min(block_bytes(points.device, room), share * row_bytes)
     return list(row_blocks(points.n_queries, row_bytes, limit))
 
 
-def _timed(trial: tuple[Route, slice]) -> tuple[float, Tensor]:
+def _timed(trial: tuple[Callable[[slice], None], slice]) -> float:
     route, rows = trial
     start = time.perf_counter()
-    found = route(rows)
-    return time.perf_counter() - start, found
+    route(rows)
+    return time.perf_counter() - start
 
 
 def _coarse_frame(points: Points, k: int) -> CoarseFrame | None:

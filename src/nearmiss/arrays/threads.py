@@ -24,7 +24,7 @@ from nearmiss.arrays.tensors import block_bytes, row_blocks
 
 __all__ = ["Team", "in_blocks", "one_blas_thread", "team"]
 
-#: Rows of a matrix that are worth handing to another thread.
+#: Bytes of a matrix that are worth handing to another thread, and stay near its core.
 BLOCK_BYTES = 2 * 2**20
 
 Block = TypeVar("Block")
@@ -42,14 +42,19 @@ class Team:
         """Call the function for every block, and give the results in the order of the blocks."""
         return map(function, blocks) if self._executor is None else self._executor.map(function, blocks)
 
+    def each(self, function: Callable[[Block], object], blocks: Iterable[Block]) -> None:
+        """Call the function for every block, and drop the results."""
+        deque(self.map(function, blocks), maxlen=0)
+
 
 _ALONE = Team(1, None)
 
 
 class _Present(threading.local):
-    """The team that the present thread has gathered, or works in."""
+    """The team that the present thread has gathered, or works in, and the mode in which torch works for it."""
 
     team: Team | None = None
+    mode: torch.inference_mode | None = None
 
 
 _present = _Present()
@@ -59,7 +64,8 @@ _present = _Present()
 def team(device: torch.device) -> Iterator[Team]:
     """Gather as many threads as torch may use (`torch.set_num_threads`); for an accelerator the calling one alone.
 
-    Until it ends, torch and BLAS are kept to one thread each. Within a team, another one is the same.
+    Until it ends, torch and BLAS are kept to one thread each. Within a team, another one is the same: what consists of
+    several steps gathers one for all of them.
 
     Examples
     --------
@@ -67,8 +73,11 @@ def team(device: torch.device) -> Iterator[Team]:
     ...     list(threads.map(abs, [-1, -2]))
     [1, 2]
     """
-    if _present.team is not None or device.type != "cpu":
-        yield _present.team or _ALONE
+    if device.type != "cpu":
+        yield _ALONE
+        return
+    if _present.team is not None:
+        yield _present.team
         return
     size = torch.get_num_threads()
     with ExitStack() as stack:
@@ -76,9 +85,11 @@ def team(device: torch.device) -> Iterator[Team]:
         stack.enter_context(_pools().select(user_api="openmp").limit(limits=1))
         executor = None
         if size > 1:
-            executor = stack.enter_context(ThreadPoolExecutor(size, "nearmiss", _join_team))
-        _present.team = Team(size, executor)
+            executor = ThreadPoolExecutor(size, "nearmiss", _join_team, (torch.is_inference_mode_enabled(),))
+            # What has not begun when something goes wrong is not begun any more.
+            stack.callback(executor.shutdown, wait=True, cancel_futures=True)
         try:
+            _present.team = Team(size, executor)
             yield _present.team
         finally:
             _present.team = None
@@ -100,11 +111,13 @@ def in_blocks(function: Callable[[slice], object], matrix: Tensor) -> None:
         deque(map(function, blocks), maxlen=0)
         return
     with team(matrix.device) as threads:
-        deque(threads.map(function, blocks), maxlen=0)
+        threads.each(function, blocks)
 
 
-def _join_team() -> None:
+def _join_team(inference: bool) -> None:
     _present.team = _ALONE
+    _present.mode = torch.inference_mode(inference)  # each thread has its own, which lasts as long as this is held
+    _present.mode.__enter__()
     torch.get_num_threads()  # torch settles how many it may use when a thread first asks; only then can that be lowered
     _pools().select(user_api="openmp").limit(limits=1)
 
@@ -124,24 +137,25 @@ class _Holders:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._count = 0
+        self._present: set[object] = set()
         self._before: dict[str, tuple[LibController, int]] = {}
 
-    def enter(self, pools: ThreadpoolController) -> None:
+    def enter(self, holder: object, pools: ThreadpoolController) -> None:
         with self._lock:
-            self._count += 1
+            self._present.add(holder)
             for library in pools.select(user_api="blas").lib_controllers:
-                if library.filepath not in self._before and not _is_openmps(library):
-                    self._before[library.filepath] = library, library.num_threads
+                if not _is_openmps(library):
+                    # Still there if an interrupt kept it from being restored; what it says is right all the same.
+                    self._before.setdefault(library.filepath, (library, library.num_threads))
                     _set_threads(library, 1)
 
-    def leave(self) -> None:
+    def leave(self, holder: object) -> None:
         with self._lock:
-            self._count -= 1
-            if self._count == 0:
-                for library, number in self._before.values():
-                    _set_threads(library, number)
-                self._before.clear()
+            self._present.discard(holder)
+            while self._before and not self._present:
+                path = next(iter(self._before))
+                _set_threads(*self._before[path])
+                del self._before[path]
 
 
 def _is_openmps(library: LibController) -> bool:
@@ -176,8 +190,14 @@ def one_blas_thread() -> Iterator[None]:
     ...     float(torch.ones(2).numpy() @ torch.ones(2).numpy())
     2.0
     """
-    _holders.enter(_pools())
+    pools, holder = _pools(), object()
+    own = [(library, library.num_threads) for library in pools.lib_controllers if _is_openmps(library)]
     try:
+        _holders.enter(holder, pools)
+        for library, _ in own:
+            _set_threads(library, 1)
         yield
     finally:
-        _holders.leave()
+        _holders.leave(holder)
+        for library, number in own:
+            _set_threads(library, number)

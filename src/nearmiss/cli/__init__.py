@@ -6,9 +6,12 @@ import io
 import os
 import sys
 
+from nearmiss.kernel_cache import keep_few_kernels
+
 
 def main() -> None:
     """Run ``nearmiss``; exit with 2 and one line on anything the user can mend. On Ctrl-C typer exits with 130."""
+    keep_few_kernels()
     # Threads that wait for one another sleep instead of spinning: no slower alone, and twice as fast beside other work.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     for stream in (sys.stdout, sys.stderr):

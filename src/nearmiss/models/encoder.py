@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from nearmiss.errors import InvalidInput, MissingExtra, ModelUnavailable
+from nearmiss.kernel_cache import keep_few_kernels
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -185,6 +186,7 @@ def load_encoder(name: str = EMBEDDED, device: str = "auto") -> Encoder:
     >>> encoder.n_layers, encoder.hidden_size, encoder.max_tokens
     (6, 384, 512)
     """
+    keep_few_kernels()
     return _load(find_model(name), resolve_device(device))
 
 

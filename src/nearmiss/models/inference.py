@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from nearmiss.arrays.coarse import multiplies_bfloat16
 from nearmiss.errors import InvalidInput
 from nearmiss.models.encoder import Encoder
 from nearmiss.models.lower_layers import LowerLayers, products_in_bfloat16
@@ -80,7 +81,8 @@ class Reading:
     precision
         ``"float32"``; ``"bfloat16"`` (autocast); or ``"auto"``: bfloat16 where the processor multiplies it natively.
     tokens_per_batch
-        Upper limit of tokens in one batch; changes the speed, not the result. None is 2,048 on a CPU, else 32,768.
+        Upper limit of tokens in one batch; changes the speed, not the result. None is 32,768 on a CUDA device, else
+        2,048.
     backend
         ``"torch"``; or ``"openvino"``: faster on CPUs, the same to rounding, and an extra of its own to install.
 
@@ -172,10 +174,7 @@ def resolve_precision(precision: Precision, device: torch.device) -> _Resolved:
         return precision
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    # The oldest torch we allow cannot say.
-    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    native = capabilities.get("avx512_bf16", False) or capabilities.get("amx_bf16", False)
-    return "bfloat16" if device.type == "cpu" and native else "float32"
+    return "bfloat16" if device.type == "cpu" and multiplies_bfloat16() else "float32"
 
 
 def batches(
@@ -221,7 +220,7 @@ def batches_on(
     >>> len(batches_on(torch.device("cpu"), np.full(100, 128)))
     7
     """
-    budget = tokens_per_batch or TOKENS_PER_BATCH.get(device.type, TOKENS_PER_BATCH["cuda"])
+    budget = tokens_per_batch or TOKENS_PER_BATCH.get(device.type, 2048)
     return batches(lengths, budget, GRANULARITY.get(device.type, 32))
 
 
