@@ -65,7 +65,7 @@ def test_one_pass_gives_what_one_text_at_a_time_gives(tiny_bert, half, monkeypat
 
 def test_padding_takes_no_part(tiny_bert, monkeypatch):
     """On a GPU texts of unlike length share a batch."""
-    import nearmiss.models.sequence_model as module
+    import nearmiss.models.inference as module
 
     sequence = load_sequence_model(tiny_bert, 2, CPU, seed=1)
     tokens = tokenize(sequence.encoder, TEXTS, 32)

@@ -1,6 +1,6 @@
 """The nearest centre of every row, for centres that move while the rows stay.
 
-With o the mean of the rows and c' = c − o, the key ‖c'‖² + 2 o·c' − 2 x·c' of a row x and a centre c is
+With o the mean of float32 rows (else 0) and c' = c − o, the key ‖c'‖² + 2 o·c' − 2 x·c' of a row x and a centre c is
 ‖x − c‖² − ‖x − o‖²: the least says which centre is nearest. Taken this way fewer digits are lost than with products
 of x and c.
 
@@ -34,6 +34,9 @@ __all__ = ["NearestCenters", "squared_differences"]
 #: Centres below which a shorter product gains nothing.
 COARSE_FROM_CENTERS = 64
 
+#: Float64 keys that lie no further apart than this part of the longest centre's square count as equal.
+ALIKE = 2.0**-46
+
 #: Values of one block in bfloat16.
 VALUE_BYTES = 4 * 2**20
 
@@ -50,7 +53,7 @@ class NearestCenters:
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
-        self._origin = rows.mean(dim=0) if isinstance(rows, Tensor) else torch.zeros(rows.shape[1], dtype=torch.float64)
+        self._origin = _origin(rows)
         self._rounded: _RoundedRows | None = None
 
     def of(self, centers: Tensor) -> IndexArray:
@@ -61,9 +64,14 @@ class NearestCenters:
         return self._plainly(placed) if self._rounded is None else self._rounded.nearest(placed)
 
     def _plainly(self, centers: _Placed) -> IndexArray:
+        alike = ALIKE * float(centers.lengths.max())
+
         def nearest(block: slice) -> IndexArray:
             keys = inner_products(self._rows[block], centers.doubled)
             keys += centers.constants
+            if keys.dtype == torch.float64:
+                # Sparse rows share no entry with most centres, and are equally far from all of these but for rounding.
+                keys = (keys > keys.amin(dim=1, keepdim=True) + alike).to(torch.uint8)
             # NumPy finds where the least is several times as fast as torch.
             on_host = keys.device.type == "cpu"
             nearest: IndexArray = keys.numpy().argmin(axis=1) if on_host else keys.argmin(dim=1).cpu().numpy()
@@ -72,6 +80,13 @@ class NearestCenters:
         with team(device_of(self._rows)) as threads:
             blocks = product_blocks(self._rows, len(centers.constants))
             return np.concatenate(list(threads.map(nearest, blocks)))
+
+
+def _origin(rows: Rows) -> Tensor:
+    if isinstance(rows, Tensor) and rows.dtype == torch.float32:
+        return rows.mean(dim=0)
+    # Float64 has digits to spare, and rows that are sparse and the same ones dense should be treated alike.
+    return torch.zeros(rows.shape[1], dtype=torch.float64, device=device_of(rows))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
