@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar, Literal, Protocol, get_args
@@ -217,7 +218,7 @@ class Cal:
         MissingExtra
             The search is approximate and FAISS not installed.
         """
-        with team(device_of(view.pool.features)):
+        with self._threads(view):
             pairs = self._pairs(view)
             return Scored(self._pooled(pairs), pairs.notes)
 
@@ -234,11 +235,15 @@ class Cal:
             Nothing is labelled yet.
         """
         view.require(n)
-        with team(device_of(view.pool.features)):
+        with self._threads(view):
             pairs = self._pairs(view)
             scores = self._pooled(pairs)
             picks = top_indices(scores, n, rng)
             return Selection(picks, scores[picks], self._explained(view, pairs, picks), pairs.notes)
+
+    def _threads(self, view: PoolView) -> AbstractContextManager[object]:
+        """Gather one team for all steps; FAISS has threads of its own, which a team would keep from working."""
+        return team(device_of(view.pool.features)) if self.search == "exact" else nullcontext()
 
     def explain(self, view: PoolView, indices: IndexArray) -> NeighborExplanation:
         """Lay out the labelled neighbours of these candidates, in their order, nearest first.
