@@ -47,7 +47,8 @@ def section(context: Context) -> Iterator[Item]:
     shown = {"n": sizes[-1], "m": M, "d": D, "C": C, "k": 10, "b": B}
     for way in (CAL, ENTROPY):
         steep, raw = slope(measured.points[way]), measured.seconds if way == CAL else {}
-        marks = (Mark("ours", low=0.85, high=1.15),)
+        # Less than linear is well where a faster route begins to pay as the pool grows.
+        marks = (Mark("ours", high=1.15),)
         yield Figure(f"Slope of {way} over the upper half", shown, steep, "", marks=marks, raw=raw)
     yield _table(measured.points)
     yield Lines("growth", f"Seconds of one selection, m = {M:,}, d = {D}", "pool size n", "seconds", measured.points)
