@@ -52,7 +52,7 @@ def nearest_neighbors(queries: Matrix, references: Matrix, k: int) -> Neighbors:
     ``queries`` (n, d) and ``references`` (m, d) are both dense (NumPy or torch, any device) or both CSR. With fewer
     than k references, all of them are returned. Distances are computed by differences in float64; the answer does not
     depend on block sizes, threads, or the precision of the fast route. Working memory stays below about 500 MB beside
-    the result, whatever n and m; with more than sixteen threads, each takes another 30 MB.
+    the result on few cores, whatever n and m.
 
     Notes
     -----

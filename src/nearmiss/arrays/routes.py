@@ -16,16 +16,18 @@ from nearmiss.arrays.threads import Team
 
 __all__ = ["search_by_block"]
 
-#: Keys of one block of queries, of all blocks that are worked on at a time, and what a block is not cut below.
+#: What a block of queries takes, keys above all: as much as stays near the cores, or what a thousand queries need, since
+#: references are read anew for every block. At most so much, for one block and for all that are worked on at a time.
+NEAR_KEY_BYTES = 16 * 2**20
+QUERIES = 1024
 KEY_BYTES = 48 * 2**20
-ALL_KEY_BYTES = 128 * 2**20
-LEAST_KEY_BYTES = 8 * 2**20
+ALL_KEY_BYTES = 256 * 2**20
 
 #: Queries below which a block is not worth cutting for another thread.
 LEAST_ROWS = 64
 
 #: Blocks for each thread below which no other route is tried, and references below which it cannot gain.
-TRIED_FROM_BLOCKS = 6
+TRIED_FROM_BLOCKS = 4
 TRIED_FROM_REFERENCES = 1000
 
 
@@ -60,7 +62,7 @@ def _blocks(points: Points, threads: Team) -> list[slice]:
     """Cut the queries into blocks of bounded memory, and few queries into one for each thread."""
     row_bytes = points.fast.row_bytes
     share = max(LEAST_ROWS, -(-points.n_queries // threads.size))
-    room = max(LEAST_KEY_BYTES, min(KEY_BYTES, ALL_KEY_BYTES // threads.size))
+    room = min(max(NEAR_KEY_BYTES, QUERIES * row_bytes), KEY_BYTES, ALL_KEY_BYTES // threads.size)
     limit = min(block_bytes(points.device, room), share * row_bytes)
     return list(row_blocks(points.n_queries, row_bytes, limit))
 
