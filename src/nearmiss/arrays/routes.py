@@ -16,8 +16,8 @@ from nearmiss.arrays.threads import Team
 
 __all__ = ["search_by_block"]
 
-#: What a block of queries takes, keys above all: as much as stays near the cores, or what a thousand queries need, since
-#: references are read anew for every block. At most so much, for one block and for all that are worked on at a time.
+#: What a block of queries takes, keys above all: as much as stays near the cores, or what a thousand queries need,
+#: since references are read anew for every block. At most so much, for one block and for all under way at a time.
 NEAR_KEY_BYTES = 16 * 2**20
 QUERIES = 1024
 KEY_BYTES = 48 * 2**20
