@@ -249,27 +249,27 @@ def clumped(rng, n, m, dimension):
     return queries, references
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_sets_depend_on_no_number_of_threads(rng, torch_threads, dtype):
-    queries, references = (array.astype(dtype) for array in clumped(rng, 1_000, 1_200, 24))
+def same_sets_with(torch_threads, queries, references):
     answers = []
     for n_threads in (1, 2, 4):
         torch_threads(n_threads)
         answers.append(nearest_sets(queries, references, 6))
     assert (answers[0] == answers[1]).all()
     assert (answers[0] == answers[2]).all()
+    return answers[0]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sets_depend_on_no_number_of_threads(rng, torch_threads, dtype):
+    queries, references = (array.astype(dtype) for array in clumped(rng, 1_000, 1_200, 24))
+    found = same_sets_with(torch_threads, queries, references)
     sample = rng.choice(1_000, size=10, replace=False)
-    assert (answers[0][sample] == np.sort(nearest_neighbors(queries[sample], references, 6).indices, axis=1)).all()
+    assert (found[sample] == np.sort(nearest_neighbors(queries[sample], references, 6).indices, axis=1)).all()
 
 
 def test_sets_of_sparse_points_depend_on_no_number_of_threads(rng, torch_threads):
     queries, references = (sparse.csr_array(np.round(2 * array, 1)) for array in clumped(rng, 700, 500, 10))
-    answers = []
-    for n_threads in (1, 2, 4):
-        torch_threads(n_threads)
-        answers.append(nearest_sets(queries, references, 6))
-    assert (answers[0] == answers[1]).all()
-    assert (answers[0] == answers[2]).all()
+    same_sets_with(torch_threads, queries, references)
 
 
 @pytest.mark.parametrize("native", [True, False])

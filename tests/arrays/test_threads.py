@@ -7,7 +7,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
-from threadpoolctl import threadpool_info
+from tests.arrays.thread_settings import PATIENCE, blas_threads, in_new_thread, settings_of_thread
 
 from nearmiss.arrays import threads
 from nearmiss.arrays.distances import normalize_rows
@@ -15,50 +15,7 @@ from nearmiss.arrays.kmeans import kmeans_centers
 from nearmiss.arrays.threads import in_blocks, one_blas_thread, team
 
 CPU = torch.device("cpu")
-PATIENCE = 30.0
-
-
-def blas_threads():
-    return {
-        pool["num_threads"]
-        for pool in threadpool_info()
-        if pool["user_api"] == "blas" and pool.get("threading_layer") != "openmp"
-    }
-
-
-def settings_of_thread():
-    """How many threads the present one would have torch and BLAS use."""
-    return torch.get_num_threads(), blas_threads()
-
-
-def in_new_thread(function):
-    """Call a function in a thread of its own, and give what it returned; None if it did not end in time."""
-    given = []
-    thread = threading.Thread(target=lambda: given.append(function()), daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    return given[0] if given else None
-
-
-@pytest.fixture(autouse=True)
-def three_threads():
-    """Let torch use three threads whatever the machine has, and see to it that a test leaves all as it was."""
-    given = torch.get_num_threads()
-    torch.set_num_threads(3)
-    before = settings_of_thread()
-    yield
-    after = settings_of_thread()
-    torch.set_num_threads(given)
-    assert after == before
-
-
-@pytest.fixture
-def many_blas_threads():
-    """Say which numbers of BLAS threads are restored; a machine of one core has nothing to restore."""
-    before = blas_threads()
-    if before == {1}:
-        pytest.skip("BLAS has one thread on this machine anyway")
-    return before
+pytestmark = pytest.mark.usefixtures("three_threads")
 
 
 def test_results_come_in_the_order_of_the_blocks():

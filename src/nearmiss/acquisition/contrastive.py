@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,7 +9,6 @@ from typing import ClassVar, Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from nearmiss.acquisition.base import (
@@ -26,23 +24,20 @@ from nearmiss.acquisition.base import (
     Signal,
     Signals,
 )
-from nearmiss.acquisition.pairs import Pairs, Reduce
+from nearmiss.acquisition.pairs import Pairs, Reduce, cross_entropies, kl_divergences, rows_of
 from nearmiss.arrays.approximate import approximate_neighbors
 from nearmiss.arrays.distances import normalize_rows
-from nearmiss.arrays.divergence import as_log_probs, cross_entropy, kl_divergence
+from nearmiss.arrays.divergence import as_log_probs
 from nearmiss.arrays.neighbors import Neighbors, in_order, nearest_neighbors, nearest_sets
 from nearmiss.arrays.seeding import as_rows
 from nearmiss.arrays.selection import top_indices
 from nearmiss.arrays.tensors import (
     Matrix,
     as_labels,
-    block_bytes,
     device_of,
     is_sparse,
     required,
-    row_blocks,
     take_rows,
-    to_numpy,
 )
 from nearmiss.arrays.threads import team
 from nearmiss.errors import InvalidArray, InvalidInput
@@ -56,12 +51,6 @@ Search = Literal["exact", "approximate"]
 
 #: Scores are a function of the view alone, so that whoever asks again gets the same: this seeds the approximate search.
 SEARCH_SEED = 20210911
-
-#: Temporaries of one class and one pair: two log-probabilities, a probability and their products, in float64.
-CLASS_BYTES = 48
-
-#: Temporaries of one block of pairs: several passes are made over them, and they should stay in cache.
-PAIRS_BYTES = 2**22
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,14 +296,14 @@ class Cal:
         log_q = as_log_probs(required(view.pool.log_probs, "pool log_probs", view.size), "pool log_probs")
         n_classes = log_q.shape[1]
         if self.variant.divergence == "cross-entropy":
-            return partial(_cross_entropies, _gold_labels(view, m, n_classes), log_q)
+            return partial(cross_entropies, _gold_labels(view, m, n_classes), log_q)
         log_p = as_log_probs(required(view.labeled.log_probs, "labeled log_probs", m), "labeled log_probs")
         if log_p.shape[1] != n_classes:
             raise InvalidArray(
                 f"pool log_probs cover {n_classes} classes and labeled log_probs {log_p.shape[1]}; "
                 "pass predictions of one and the same model"
             )
-        return partial(_kl_divergences, log_p.to(log_q.device), log_q)
+        return partial(kl_divergences, log_p.to(log_q.device), log_q)
 
     def _pooled(self, pairs: Pairs) -> npt.NDArray[np.float64]:
         pooled = pairs.pooled(self.variant.reduce)
@@ -358,44 +347,10 @@ def _narrowed(view: PoolView, indices: IndexArray) -> PoolView:
     log_probs = as_log_probs(required(view.pool.log_probs, "pool log_probs", view.size), "pool log_probs")
     return PoolView(
         size=len(indices),
-        pool=Signals(features=take_rows(features, indices), log_probs=_rows(log_probs, indices)),
+        pool=Signals(features=take_rows(features, indices), log_probs=rows_of(log_probs, indices)),
         labeled=view.labeled,
         labels=view.labels,
     )
-
-
-def _kl_divergences(
-    log_p: Tensor, log_q: Tensor, candidates: IndexArray, examples: IndexArray
-) -> npt.NDArray[np.float64]:
-    """Compute KL(p(y|example) ‖ p(y|candidate)) of each pair, in nats."""
-
-    def of(part: slice) -> npt.NDArray[np.float64]:
-        return to_numpy(kl_divergence(_rows(log_p, examples[part]), _rows(log_q, candidates[part])))
-
-    return _by_blocks(of, len(candidates), log_q)
-
-
-def _cross_entropies(
-    labels: IndexArray, log_q: Tensor, candidates: IndexArray, examples: IndexArray
-) -> npt.NDArray[np.float64]:
-    """Compute −log p(gold label of the example|candidate) of each pair, in nats."""
-
-    def of(part: slice) -> npt.NDArray[np.float64]:
-        return to_numpy(cross_entropy(labels[examples[part]], _rows(log_q, candidates[part])))
-
-    return _by_blocks(of, len(candidates), log_q)
-
-
-def _by_blocks(
-    divergences: Callable[[slice], npt.NDArray[np.float64]], n: int, log_q: Tensor
-) -> npt.NDArray[np.float64]:
-    parts = row_blocks(n, CLASS_BYTES * log_q.shape[1], block_bytes(log_q.device, PAIRS_BYTES))
-    with team(log_q.device) as threads:
-        return np.concatenate([np.empty(0), *threads.map(divergences, parts)])
-
-
-def _rows(matrix: Tensor, indices: IndexArray) -> Tensor:
-    return matrix.index_select(0, torch.from_numpy(indices).to(matrix.device))
 
 
 def cal_scores(
