@@ -1,6 +1,6 @@
 """Selection, inference and whole rounds beside slow references, FAISS, scikit-learn and scikit-activeml, in one run.
 
-    python -m benchmarks                          # everything: the better part of an hour on 2 quiet cores
+    python -m benchmarks                          # everything: 25 minutes on 2 quiet cores
     python -m benchmarks --quick                  # small sizes, about two minutes; writes to runs/bench-quick
     python -m benchmarks --only cal-large,badge   # these sections; results of the others stay
     python -m benchmarks --only cuda-selection    # on a GPU; writes to benchmarks/cuda
