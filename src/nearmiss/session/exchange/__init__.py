@@ -1,0 +1,1 @@
+"""Labelled texts in and out, in the forms of other tools."""

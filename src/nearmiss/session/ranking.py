@@ -1,0 +1,149 @@
+"""From what a model says to the order in which texts are asked about, and the reason for each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from nearmiss.acquisition.base import Array, FloatArray, IndexArray, PoolView, Signal, Signals, Strategy
+from nearmiss.acquisition.registry import make_strategy, strategy_text
+from nearmiss.arrays.divergence import kl_divergence
+from nearmiss.arrays.neighbors import nearest_neighbors
+from nearmiss.errors import InvalidInput
+from nearmiss.models.base import Inference
+from nearmiss.session.ground import Ground
+from nearmiss.session.origins import Neighbor, Origin, Source
+from nearmiss.session.queue import QueueEntry
+
+__all__ = ["cover", "needed_signals", "rank"]
+
+#: After the batch a strategy would choose comes a reserve this many times its size: nobody ever waits for a model.
+_RESERVE = 4
+_NEIGHBORS = 5
+_GUESSES = 5
+#: A cover is sought among this many texts, drawn at random: clustering more would take minutes.
+_COVERED = 8_000
+_COVER = "typiclust"
+
+
+def rank(
+    strategy: Strategy,
+    inference: Inference,
+    features: Array,
+    ground: Ground,
+    *,
+    model: int,
+    batch: int,
+    rng: np.random.Generator,
+) -> tuple[QueueEntry, ...]:
+    """Order the open texts: the batch the strategy would choose, then a reserve, each with its reason.
+
+    Parameters
+    ----------
+    inference
+        What the model says of every text, row by row.
+    features
+        The representation in which distances are taken, shape (n, d).
+    """
+    open_rows = np.setdiff1d(np.arange(ground.texts, dtype=np.int64), ground.closed_rows)
+    entries: list[QueueEntry] = []
+    for size in (batch, _RESERVE * batch):
+        taken = np.array([entry.item - 1 for entry in entries], dtype=np.int64)
+        candidates = np.setdiff1d(open_rows, taken)
+        n = min(size, len(candidates))
+        if not n:
+            break
+        view = PoolView(
+            len(candidates),
+            _signals(inference, features, candidates),
+            _signals(inference, features, ground.rows),
+            ground.classes,
+        )
+        selection = strategy.select(view, n, rng)
+        rows = candidates[selection.indices]
+        origin = Origin(Source.MODEL, strategy_text(strategy), model=model)
+        entries += _entries(origin, rows, selection.scores, inference, features, ground)
+    return tuple(entries)
+
+
+def cover(features: Array, ground: Ground, n: int, rng: np.random.Generator) -> tuple[QueueEntry, ...]:
+    """Choose a first batch that covers the pool, before there is a model (TypiClust, Hacohen et al. 2022)."""
+    open_rows = np.setdiff1d(np.arange(ground.texts, dtype=np.int64), ground.closed_rows)
+    rows = np.sort(rng.permutation(open_rows)[:_COVERED])
+    n = min(n, len(rows))
+    if not n:
+        return ()
+    pool = features[rows]
+    view = PoolView(len(rows), Signals(features=pool), Signals(features=pool[:0]))
+    selection = make_strategy(_COVER).select(view, n, rng)
+    return tuple(
+        QueueEntry(int(row) + 1, Origin(Source.COVER, _COVER, float(score)))
+        for row, score in zip(rows[selection.indices], selection.scores, strict=True)
+    )
+
+
+def _signals(inference: Inference, features: Array, rows: IndexArray) -> Signals:
+    return Signals(
+        log_probs=None if inference.log_probs is None else inference.log_probs[rows],
+        features=features[rows],
+        mc_log_probs=None if inference.mc_log_probs is None else inference.mc_log_probs[:, rows],
+    )
+
+
+def _entries(
+    origin: Origin,
+    rows: IndexArray,
+    scores: npt.NDArray[np.float64],
+    inference: Inference,
+    features: Array,
+    ground: Ground,
+) -> list[QueueEntry]:
+    log_probs = inference.log_probs
+    if log_probs is None:
+        raise InvalidInput("the classifier gave no log-probabilities when asked for them")
+    neighbors = _neighbors(rows, log_probs, features, ground)
+    entries = []
+    for position, (row, score) in enumerate(zip(rows.tolist(), scores.tolist(), strict=True)):
+        probabilities = np.exp(log_probs[row].astype(np.float64))
+        best = np.argsort(-probabilities, kind="stable")[:_GUESSES]
+        reason = replace(
+            origin,
+            score=float(score),
+            labels=tuple(ground.labels[c] for c in best),
+            probabilities=tuple(round(float(probabilities[c]), 4) for c in best),
+            neighbors=neighbors[position],
+        )
+        entries.append(QueueEntry(row + 1, reason))
+    return entries
+
+
+def _neighbors(rows: IndexArray, log_probs: FloatArray, features: Array, ground: Ground) -> list[tuple[Neighbor, ...]]:
+    if not len(ground.rows):
+        return [()] * len(rows)
+    found = nearest_neighbors(features[rows], features[ground.rows], _NEIGHBORS)
+    k = found.indices.shape[1]
+    nearest = ground.rows[found.indices.ravel()]
+    # KL(p(y|neighbour) ‖ p(y|candidate)), as CAL scores it (Margatina et al. 2021, Algorithm 1, line 5).
+    divergences = np.asarray(kl_divergence(log_probs[nearest], log_probs[np.repeat(rows, k)])).reshape(-1, k)
+    guesses = log_probs[ground.rows].argmax(axis=1)
+    return [
+        tuple(
+            Neighbor(
+                int(ground.rows[j]) + 1,
+                ground.labels[int(ground.classes[j])],
+                round(float(distance), 4),
+                round(float(divergence), 4),
+                ground.labels[int(guesses[j])],
+                round(float(np.exp(log_probs[ground.rows[j], guesses[j]])), 4),
+            )
+            for j, distance, divergence in zip(indices, distances, gaps, strict=True)
+        )
+        for indices, distances, gaps in zip(found.indices, found.distances, divergences, strict=True)
+    ]
+
+
+def needed_signals(strategy: Strategy) -> frozenset[Signal]:
+    """Name what to ask the classifier for: what the strategy reads, and what a reason is told with."""
+    return frozenset(strategy.needs.pool) | frozenset(strategy.needs.labeled) | {Signal.LOG_PROBS, Signal.FEATURES}

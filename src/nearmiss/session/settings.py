@@ -1,0 +1,206 @@
+"""How a project chooses, audits and trains: one frozen value, kept in the history like everything else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, get_args, get_type_hints
+
+from nearmiss.acquisition.registry import make_strategy, strategy_names
+from nearmiss.errors import InvalidInput, UnknownName
+from nearmiss.session.database import Database
+from nearmiss.session.history import Event, EventKind
+from nearmiss.session.projection import happen
+
+__all__ = ["AUTO", "Guidelines", "Settings", "SettingsStore"]
+
+#: A choice left to nearmiss.
+AUTO = "auto"
+Suggestions = Literal["offered", "never"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A project's settings.
+
+    Attributes
+    ----------
+    classifier
+        ``auto`` (the tuned top layer where its cached states fit on the disk, else the frozen encoder, and TF-IDF until
+        the encoder has read the texts) or a classifier's name; ``finetuned`` trains the whole encoder.
+    encoder
+        ``minilm`` (embedded), a folder, or a Hugging Face name.
+    strategy
+        ``auto`` or a strategy in its text form, ``cal:k=5``.
+    batch
+        A new model is trained after this many new labels.
+    audit_share
+        The share of texts that are drawn at random, to measure the model by.
+    overlap, overlap_share
+        How many people answer a text, and the share of texts of which that is asked; one person answers the others.
+    suggestions
+        Whether people may see the model's best guesses while they label, or ``never``.
+    lease_seconds
+        A text handed out to one person is kept from the others this long.
+
+    Raises
+    ------
+    InvalidInput
+        A value outside its range.
+    UnknownName
+        No classifier or strategy of that name.
+
+    Examples
+    --------
+    >>> Settings(batch=0)
+    Traceback (most recent call last):
+    ...
+    nearmiss.errors.InvalidInput: batch is 0; it must be from 1 to 10000
+    """
+
+    classifier: str = AUTO
+    encoder: str = "minilm"
+    strategy: str = AUTO
+    batch: int = 10
+    audit_share: float = 0.2
+    overlap: int = 1
+    overlap_share: float = 1.0
+    suggestions: Suggestions = "offered"
+    lease_seconds: int = 180
+
+    def __post_init__(self) -> None:
+        _within("batch", self.batch, 1, 10_000)
+        _within("audit_share", self.audit_share, 0.0, 0.9)
+        _within("overlap", self.overlap, 1, 20)
+        _within("overlap_share", self.overlap_share, 0.0, 1.0)
+        _within("lease_seconds", self.lease_seconds, 10, 86_400)
+        if self.suggestions not in get_args(Suggestions):
+            raise UnknownName.among("choice for suggestions", str(self.suggestions), get_args(Suggestions))
+        if self.classifier not in CLASSIFIERS:
+            raise UnknownName.among("classifier", self.classifier, CLASSIFIERS)
+        if not self.encoder.strip():
+            raise InvalidInput("encoder is empty; name one, such as minilm")
+        if self.strategy != AUTO:
+            _checked_strategy(self.strategy)
+
+
+#: What ``Settings.classifier`` may be.
+CLASSIFIERS = (AUTO, "tfidf", "frozen", "tuned", "finetuned")
+
+
+@dataclass(frozen=True, slots=True)
+class Guidelines:
+    """How to label, in Markdown; a version is never changed, only followed by the next.
+
+    Attributes
+    ----------
+    version
+        From 1; 0 stands for none.
+    text, at, person
+        What they say, since when, and who wrote them.
+    """
+
+    version: int = 0
+    text: str = ""
+    at: str = ""
+    person: str = ""
+
+
+class SettingsStore:
+    """The settings and guidelines of a project, and their changes.
+
+    Parameters
+    ----------
+    database
+        The project's.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def read(self) -> Settings:
+        """Give the settings in force; what was never set has its default."""
+        with self._database.reading() as connection:
+            rows = connection.execute("SELECT name, value FROM setting").fetchall()
+        known = {entry.name for entry in fields(Settings)}
+        return Settings(**{row["name"]: json.loads(row["value"]) for row in rows if row["name"] in known})
+
+    def change(self, person: str, changes: Mapping[str, object]) -> Settings:
+        """Change some settings, by name.
+
+        Raises
+        ------
+        UnknownName
+            There is no such setting.
+        InvalidInput
+            A value of the wrong type or outside its range; nothing is changed.
+        """
+        types = get_type_hints(Settings)
+        typed: dict[str, Any] = {}
+        for name, value in changes.items():
+            if name not in types:
+                raise UnknownName.among("setting", name, types)
+            typed[name] = _typed(name, value, types[name])
+        with self._database.writing() as connection:
+            before = self.read()
+            after = replace(before, **typed)
+            changed = {name: value for name, value in asdict(after).items() if value != getattr(before, name)}
+            if changed:
+                happen(connection, Event(EventKind.SETTINGS_CHANGED, person, changed))
+        return after
+
+    def guidelines(self) -> Guidelines:
+        """Give the guidelines in force."""
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT * FROM guideline ORDER BY version DESC LIMIT 1").fetchone()
+        return Guidelines() if row is None else Guidelines(row["version"], row["text"], row["at"], row["person"])
+
+    def write_guidelines(self, person: str, text: str) -> Guidelines:
+        """Put a new version of the guidelines in force; the same text again is no new version.
+
+        Raises
+        ------
+        InvalidInput
+            They are longer than 100,000 characters.
+        """
+        text = text.replace("\r\n", "\n").strip()
+        if len(text) > _LONGEST_GUIDELINES:
+            raise InvalidInput(f"guidelines of {len(text)} characters; keep them to {_LONGEST_GUIDELINES}")
+        with self._database.writing() as connection:
+            before = self.guidelines()
+            if text != before.text:
+                body = {"version": before.version + 1, "text": text}
+                happen(connection, Event(EventKind.GUIDELINES_CHANGED, person, body))
+            return self.guidelines()
+
+
+_LONGEST_GUIDELINES = 100_000
+
+
+def _within(name: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        raise InvalidInput(f"{name} is {value}; it must be from {least} to {most}")
+
+
+def _checked_strategy(text: str) -> None:
+    from nearmiss.acquisition.base import Signal
+
+    strategy = make_strategy(text)
+    if Signal.SURPRISAL in strategy.needs.pool:
+        raise InvalidInput(
+            f"{text!r} reads a masked language model and only chooses a first batch; take it with: nearmiss select, "
+            f"and one of these here: {', '.join(name for name in strategy_names() if name != 'alps')}"
+        )
+
+
+def _typed(name: str, value: object, kind: object) -> object:
+    """Read a value that may have come from a form, as text."""
+    if kind in (int, float):
+        try:
+            return int(str(value)) if kind is int else float(str(value))
+        except ValueError:
+            raise InvalidInput(f"{name} is {value!r}; it must be a {'whole ' if kind is int else ''}number") from None
+    if not isinstance(value, str):
+        raise InvalidInput(f"{name} is {value!r}; it must be text")
+    return value.strip()

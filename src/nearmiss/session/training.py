@@ -1,0 +1,261 @@
+"""Between two batches of labels: train, predict, rank, publish; and read the texts while there is nothing to train.
+
+A trainer does the most useful next thing and returns, so that whoever drives it can stop between two steps. Until the
+encoder has read all texts, a TF-IDF model stands in: there is something to rank by within seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from time import perf_counter
+
+import numpy as np
+
+from nearmiss.acquisition.base import Array
+from nearmiss.acquisition.registry import make_strategy, strategy_text
+from nearmiss.errors import InvalidInput
+from nearmiss.loop.signals import default_representation
+from nearmiss.loop.streams import named_generator
+from nearmiss.models.base import Classifier, LabelFree
+from nearmiss.session.ground import Ground, read_ground
+from nearmiss.session.plans import TFIDF, Plan, choose_plan
+from nearmiss.session.project import Project
+from nearmiss.session.published import ModelFacts
+from nearmiss.session.ranking import cover, needed_signals, rank
+from nearmiss.session.settings import AUTO, Settings
+from nearmiss.text.corpus import Texts
+
+__all__ = ["Did", "Step", "Trainer"]
+
+#: Texts read at a step: a second or two, after which a training that is due goes first.
+_READ_AT_ONCE = 512
+#: Labels before the first model, where the batch asks for more.
+_FIRST_MODEL = 10
+#: What `auto` stands for while the features are those of a tuned or frozen encoder; a first batch covers the pool.
+DEFAULT_STRATEGY = "diverse-margin"
+
+
+class Did(StrEnum):
+    """What a step did."""
+
+    TRAINED = "trained"
+    COVERED = "covered"
+    READ = "read"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a trainer.
+
+    Attributes
+    ----------
+    did
+        What was done.
+    model
+        The model that was published, if one was.
+    read, texts
+        How many texts the encoder has read, of how many; equal where none is to be read.
+    """
+
+    did: Did
+    model: ModelFacts | None = None
+    read: int = 0
+    texts: int = 0
+
+
+class Trainer:
+    """Trains a project's models, one step at a time.
+
+    Parameters
+    ----------
+    project
+        Whose; several trainers of one project would undo one another's work (`training_lock`).
+    """
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._texts = Texts(())
+        self._plan: Plan | None = None
+        self._planned_for: tuple[Settings, int] | None = None
+        self._main: Classifier | None = None
+        self._read = 0
+        self._covered_by: str | None = None
+
+    def step(self, *, quiet: bool = False) -> Step:
+        """Do the most useful next thing.
+
+        Parameters
+        ----------
+        quiet
+            Whether nobody has labelled for a while: then a model is due after a single new label.
+
+        Raises
+        ------
+        NearmissError
+            The encoder cannot be loaded, the disk is full, the strategy lacks a signal ...
+        """
+        self._look()
+        latest = self._project.models.latest()
+        ground = read_ground(self._project.database, 0 if latest is None else latest.cutoff)
+        if self._is_due(ground, latest, quiet):
+            return self._done(Did.TRAINED, self._train(ground, latest))
+        if latest is None and self._cover(ground):
+            return self._done(Did.COVERED)
+        if self._read < len(self._texts):
+            part = range(self._read, min(self._read + _READ_AT_ONCE, len(self._texts)))
+            self._classifier().prepare(self._texts.take(part))
+            self._read = part.stop
+            return self._done(Did.READ)
+        return self._done(Did.NOTHING)
+
+    def train(self) -> ModelFacts:
+        """Train now, whether or not it is due, and read whatever must be read for it.
+
+        Raises
+        ------
+        InvalidInput
+            Fewer than two different labels have been given.
+        NearmissError
+            As ``step``.
+        """
+        self._look()
+        latest = self._project.models.latest()
+        ground = read_ground(self._project.database, 0 if latest is None else latest.cutoff)
+        if ground.seen < 2:
+            raise InvalidInput(
+                f"{len(ground.rows)} texts to learn from, with {ground.seen} different labels (audits aside); label "
+                "until there are two"
+            )
+        self._classifier().prepare(self._texts)
+        self._read = len(self._texts)
+        return self._train(ground, latest)
+
+    def _look(self) -> None:
+        """Take note of new texts and changed settings."""
+        more = self._project.texts.corpus(after=len(self._texts))
+        if len(more):
+            self._texts = more if not len(self._texts) else self._texts.joined(more)
+            self._covered_by = None
+        settings = self._project.settings.read()
+        if self._planned_for != (settings, len(self._texts)):
+            plan = choose_plan(settings, self._texts, self._project.cache)
+            if plan != self._plan:
+                self._plan, self._main, self._covered_by = plan, None, None
+                self._read = 0 if plan.reads else len(self._texts)
+            self._planned_for = (settings, len(self._texts))
+        if self._plan is not None and not self._plan.reads:
+            self._read = len(self._texts)
+
+    def _is_due(self, ground: Ground, latest: ModelFacts | None, quiet: bool) -> bool:
+        if ground.seen < 2 or not self._texts:
+            return False
+        batch = self._project.settings.read().batch
+        if latest is None:
+            return len(ground.rows) >= min(batch, _FIRST_MODEL) or self._project.training_requested()
+        lost = latest.trained_on + ground.fresh - len(ground.rows)  # taken back, or given another label
+        news = max(ground.fresh, lost)
+        return (
+            news >= batch
+            or (quiet and news > 0)
+            or latest.labels != ground.labels
+            or latest.texts != ground.texts
+            or self._project.models.probabilities(latest.version) is None
+            or (latest.classifier != self._ready_plan().name and self._read == len(self._texts))
+            or self._project.training_requested()
+        )
+
+    def _train(self, ground: Ground, latest: ModelFacts | None) -> ModelFacts:
+        project, started = self._project, perf_counter()
+        request = project.training_request()
+        settings = project.settings.read()
+        plan, version = self._ready_plan(), 1 if latest is None else latest.version + 1
+        classifier = self._classifier() if plan is self._plan else plan.make()
+        if plan.name == TFIDF:
+            classifier.prepare(self._texts)
+        strategy = make_strategy(DEFAULT_STRATEGY if settings.strategy == AUTO else settings.strategy)
+        classifier.fit(
+            self._texts.take(ground.rows),
+            ground.classes,
+            n_classes=len(ground.labels),
+            rng=named_generator(project.seed, "fit", version),
+        )
+        representation = default_representation(strategy, classifier)
+        inference = classifier.infer(
+            self._texts,
+            needed_signals(strategy),
+            representations=(representation,),
+            rng=named_generator(project.seed, "inference", version),
+        )
+        if inference.log_probs is None:
+            raise InvalidInput("the classifier gave no log-probabilities when asked for them")
+        entries = rank(
+            strategy,
+            inference,
+            inference.representations[representation],
+            ground,
+            model=version,
+            batch=settings.batch,
+            rng=named_generator(project.seed, "selection", version),
+        )
+        probabilities = np.exp(inference.log_probs.astype(np.float32))
+        facts = ModelFacts(
+            version=version,
+            at="",
+            classifier=plan.name,
+            strategy=strategy_text(strategy),
+            labels=ground.labels,
+            trained_on=len(ground.rows),
+            seconds=round(perf_counter() - started, 3),
+            cutoff=ground.cutoff,
+            audits=len(ground.audit_rows),
+            audits_right=int((inference.log_probs[ground.audit_rows].argmax(axis=1) == ground.audit_classes).sum()),
+            changed=None if latest is None else self._changed(latest, ground.labels, probabilities),
+            texts=ground.texts,
+            notes=plan.notes,
+        )
+        return project.publish(facts, probabilities, entries, request)
+
+    def _changed(self, latest: ModelFacts, labels: tuple[int, ...], probabilities: np.ndarray) -> float | None:
+        """Give the share of texts that the new model labels otherwise than the one before it."""
+        before = self._project.models.probabilities(latest.version)
+        if before is None or not len(before):
+            return None
+        was = np.array(latest.labels)[before.argmax(axis=1)]
+        now = np.array(labels)[probabilities[: len(before)].argmax(axis=1)]
+        return round(float((was != now).mean()), 5)
+
+    def _cover(self, ground: Ground) -> bool:
+        """Choose a first batch once the texts can be compared; better vectors, once read, choose it again."""
+        plan = self._ready_plan()
+        if self._covered_by == plan.name or not len(self._texts):
+            return False
+        classifier = self._classifier() if plan is self._plan else plan.make()
+        if not isinstance(classifier, LabelFree):
+            classifier = Plan(TFIDF).make()
+            if not isinstance(classifier, LabelFree):
+                return False
+        classifier.prepare(self._texts)
+        features: Array = classifier.label_free(self._texts)
+        settings = self._project.settings.read()
+        n = max(settings.batch, 2 * len(ground.labels)) * 2
+        entries = cover(features, ground, n, named_generator(self._project.seed, "cover", len(self._texts)))
+        self._project.enqueue(entries)
+        self._covered_by = plan.name
+        return True
+
+    def _ready_plan(self) -> Plan:
+        """Give the plan, or TF-IDF while the plan's encoder is still reading."""
+        plan = self._plan or Plan(TFIDF)
+        if not plan.reads or self._read == len(self._texts):
+            return plan
+        return Plan(TFIDF, notes=(f"the encoder has read {self._read} of {len(self._texts)} texts",))
+
+    def _classifier(self) -> Classifier:
+        if self._main is None:
+            self._main = (self._plan or Plan(TFIDF)).make()
+        return self._main
+
+    def _done(self, did: Did, model: ModelFacts | None = None) -> Step:
+        return Step(did, model, self._read, len(self._texts))

@@ -1,0 +1,1 @@
+"""The labelling application in a browser: server-rendered pages over ``nearmiss.session``."""
