@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from nearmiss._version import __version__
-from nearmiss.cli import adapt, catalog, reproduce, run, select, status
+from nearmiss.cli import adapt, catalog, label, reproduce, run, select, sessions, status
 
 __all__ = ["app"]
 
@@ -40,11 +40,21 @@ def root(
     """Label text with as few labels as possible: active learning, from one-shot selection to whole experiments."""
 
 
+app.command("label", epilog="Example: nearmiss label reviews.csv --labels positive,negative")(label.label)
+app.command("serve", epilog="Example: nearmiss serve reviews.nearmiss --host 0.0.0.0 --allow-host labels.lan")(
+    label.serve
+)
+app.command("ask", epilog="Example: nearmiss ask reviews.nearmiss -n 5")(sessions.ask)
+app.command("tell", epilog="Example: nearmiss tell reviews.nearmiss 17 positive")(sessions.tell)
+app.command("train", epilog="Example: nearmiss train reviews.nearmiss --out model")(sessions.train)
+app.command("import", epilog="Example: nearmiss import reviews.nearmiss more.csv")(sessions.import_file)
+app.command("export", epilog="Example: nearmiss export reviews.nearmiss labels.csv")(sessions.export)
+app.command("people", epilog="Example: nearmiss people reviews.nearmiss --add Ada")(sessions.people)
 app.command("run", epilog="Example: nearmiss run examples/demo.toml --out runs/demo")(run.run)
 app.command("reproduce", epilog="Example: nearmiss reproduce figure2 table3 --protocol laptop --dataset sst2")(
     reproduce.reproduce
 )
-app.command("status", epilog="Example: nearmiss status results/laptop")(status.status)
+app.command("status", epilog="Example: nearmiss status reviews.nearmiss")(status.status)
 app.command(
     "select",
     epilog="Example: nearmiss select pool.csv labelled.csv --strategy diverse-margin -n 50 --out next.csv",

@@ -1,4 +1,4 @@
-"""``nearmiss status``: how far an experiment, or a whole reproduction, is."""
+"""``nearmiss status``: how far an experiment, a whole reproduction, or a labelling project is."""
 
 from __future__ import annotations
 
@@ -19,13 +19,22 @@ __all__ = ["status"]
 
 
 def status(
-    out: Annotated[Path, typer.Argument(help="What was given as --out to `nearmiss run` or `nearmiss reproduce`.")],
+    out: Annotated[
+        Path, typer.Argument(help="A labelling project, or what was --out to `nearmiss run` or `nearmiss reproduce`.")
+    ],
 ) -> None:
-    """Show how far a grid is, while it runs or afterwards; nothing is written.
+    """Show how far a labelling project or a grid of runs is, at any time; nothing is written.
 
-    For every strategy and seed: rounds done of rounds in all, and whether a run is done, running, failed (with the
-    reason), begun and interrupted, or waiting.
+    Of a project: texts, labels, the model and how many random checks it gets right.
+
+    Of a grid, for every strategy and seed: rounds done of rounds in all, and whether a run is done, running, failed
+    (with the reason), begun and interrupted, or waiting.
     """
+    if (out / "project.db").is_file():
+        from nearmiss.cli.sessions import project_status
+
+        project_status(out)
+        return
     from rich.console import Console
 
     from nearmiss.experiment.status import RunState, fraction_done, read_status, seconds_left

@@ -207,6 +207,22 @@ class AnswerSheet:
             event = happen(connection, Event(EventKind.UNDONE, person, {"events": events}, key=key))
             return self._undo_receipt(connection, event)
 
+    def take_back(self, person: str, prefix: str) -> Receipt | None:
+        """Take back the answers that were sent under keys that begin so; None when none of them stands.
+
+        For tools that know what they sent by names of their own; ``undo`` is for people.
+        """
+        with self._database.writing() as connection:
+            rows = connection.execute(
+                "SELECT seq FROM event WHERE substr(key, 1, length(:prefix)) = :prefix AND key >= :prefix"
+                " AND kind = 'answered' AND seq NOT IN (SELECT event FROM undone)",
+                {"prefix": prefix},
+            ).fetchall()
+            if not rows:
+                return None
+            event = happen(connection, Event(EventKind.UNDONE, person, {"events": [row["seq"] for row in rows]}))
+            return self._undo_receipt(connection, event)
+
     def recent(self, person: str, n: int = 10) -> tuple[Answer, ...]:
         """List a person's last answers that stand, newest first."""
         with self._database.reading() as connection:

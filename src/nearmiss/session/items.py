@@ -102,24 +102,33 @@ class TextShelf:
         """
         notes: list[str] = []
         cleaned = [_cleaned(item, position, notes) for position, item in enumerate(items, start=1)]
-        texts = Texts(
-            tuple(item.text for item in cleaned),
-            tuple(item.pair or "" for item in cleaned) if any(item.pair is not None for item in cleaned) else None,
-        )
+        digests = _digests(cleaned)
         draws = rng.integers(_LARGEST_DRAW, size=len(cleaned))
         with self._database.writing() as connection:
             _refuse_mixture(connection, cleaned)
-            ids: list[int] = []
-            added = 0
-            for item, digest, draw in zip(cleaned, texts.digests, draws.tolist(), strict=True):
-                known = _known(connection, item, digest)
-                if known is None:
-                    known = _insert(connection, item, digest, draw)
-                    added += 1
-                ids.append(known)
+            catalog = _Catalog(connection, cleaned, digests)
+            ids = [
+                catalog.number(item, digest) or catalog.enter(item, digest, draw)
+                for item, digest, draw in zip(cleaned, digests, draws.tolist(), strict=True)
+            ]
+            added = catalog.write()
             body = {"source": source, "texts": added, "known": len(ids) - added}
             happen(connection, Event(EventKind.TEXTS_ADDED, person, body))
         return Added(tuple(ids), added, len(ids) - added, tuple(notes[:20]))
+
+    def find(self, items: Sequence[NewItem]) -> tuple[int | None, ...]:
+        """Recognise texts as ``add`` would: the number of each, None for those that are new.
+
+        Raises
+        ------
+        InvalidInput
+            A text is empty, or a ``ref`` names another text already.
+        """
+        cleaned = [_cleaned(item, position, []) for position, item in enumerate(items, start=1)]
+        digests = _digests(cleaned)
+        with self._database.reading() as connection:
+            catalog = _Catalog(connection, cleaned, digests)
+            return tuple(catalog.number(item, digest) for item, digest in zip(cleaned, digests, strict=True))
 
     def count(self) -> int:
         """Count the texts."""
@@ -197,6 +206,12 @@ def _encodable(text: str | None, position: int, notes: list[str]) -> str | None:
     return sound
 
 
+def _digests(items: Sequence[NewItem]) -> tuple[str, ...]:
+    paired = any(item.pair is not None for item in items)
+    second = tuple(item.pair or "" for item in items) if paired else None
+    return Texts(tuple(item.text for item in items), second).digests
+
+
 def _refuse_mixture(connection: sqlite3.Connection, items: Sequence[NewItem]) -> None:
     row = connection.execute("SELECT pair IS NOT NULL FROM item LIMIT 1").fetchone()
     paired = bool(row[0]) if row is not None else bool(items) and items[0].pair is not None
@@ -208,34 +223,73 @@ def _refuse_mixture(connection: sqlite3.Connection, items: Sequence[NewItem]) ->
             )
 
 
-def _known(connection: sqlite3.Connection, item: NewItem, digest: str) -> int | None:
-    if item.ref is None:
-        row = connection.execute("SELECT id FROM item WHERE digest = ? LIMIT 1", (digest,)).fetchone()
-        return None if row is None else int(row["id"])
-    row = connection.execute("SELECT id, digest FROM item WHERE ref = ?", (item.ref,)).fetchone()
-    if row is not None and row["digest"] != digest:
-        raise InvalidInput(
-            f"{item.ref!r} names another text in this project already; give the new text another id (--id-column), or "
-            "leave the id column out"
-        )
-    return None if row is None else int(row["id"])
+class _Catalog:
+    """The names and contents that some texts may share with the project's: looked up at once, and added at once."""
 
-
-def _insert(connection: sqlite3.Connection, item: NewItem, digest: str, draw: int) -> int:
-    ref = item.ref
-    if ref is None:
+    def __init__(self, connection: sqlite3.Connection, items: Sequence[NewItem], digests: Sequence[str]) -> None:
+        self._connection = connection
         last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'item'").fetchone()
-        ref = _free_ref(connection, 1 if last is None else int(last[0]) + 1)
-    row = connection.execute(
-        "INSERT INTO item (ref, text, pair, meta, digest, draw) VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
-        (ref, item.text, item.pair, json.dumps(dict(item.meta), ensure_ascii=False), digest, draw),
-    ).fetchone()
-    connection.execute("INSERT INTO item_words (rowid, text, pair) VALUES (?, ?, ?)", (row["id"], item.text, item.pair))
-    return int(row["id"])
+        self._next = 1 if last is None else int(last[0]) + 1
+        self._rows: list[tuple[int, str, str, str | None, str, str, int]] = []
+        # Names that texts without one would get are looked up too.
+        given = [item.ref for item in items if item.ref is not None]
+        numbers = [str(number) for number in range(self._next, self._next + len(items))]
+        self._by_ref = {
+            row["ref"]: (row["id"], row["digest"])
+            for row in connection.execute(
+                "SELECT ref, id, digest FROM item WHERE ref IN (SELECT value FROM json_each(?))",
+                (json.dumps([*given, *numbers]),),
+            )
+        }
+        self._by_digest = {
+            row["digest"]: row["id"]
+            for row in connection.execute(
+                "SELECT digest, min(id) AS id FROM item WHERE digest IN (SELECT value FROM json_each(?))"
+                " GROUP BY digest",
+                (json.dumps(list(digests)),),
+            )
+        }
 
+    def number(self, item: NewItem, digest: str) -> int | None:
+        """Give the number of a text that is known, None for a new one."""
+        if item.ref is None:
+            return self._by_digest.get(digest)
+        number, known = self._by_ref.get(item.ref, (None, digest))
+        if known != digest:
+            raise InvalidInput(
+                f"{item.ref!r} names another text in this project already; give the new text another id (--id-column), "
+                "or leave the id column out"
+            )
+        return number
 
-def _free_ref(connection: sqlite3.Connection, number: int) -> str:
-    ref = str(number)
-    while connection.execute("SELECT 1 FROM item WHERE ref = ?", (ref,)).fetchone() is not None:
-        ref = f"{ref}'"
-    return ref
+    def enter(self, item: NewItem, digest: str, draw: int) -> int:
+        """Note a new text and give its number."""
+        number = self._next
+        self._next += 1
+        ref = str(number) if item.ref is None else item.ref
+        while item.ref is None and (ref in self._by_ref or self._is_taken(ref)):
+            ref += "'"
+        self._by_ref[ref] = (number, digest)
+        self._by_digest.setdefault(digest, number)
+        meta = json.dumps(dict(item.meta), ensure_ascii=False)
+        self._rows.append((number, ref, item.text, item.pair, meta, digest, draw))
+        return number
+
+    def write(self) -> int:
+        """Write the new texts down and say how many they are."""
+        self._connection.executemany(
+            "INSERT INTO item (id, ref, text, pair, meta, digest, draw) VALUES (?, ?, ?, ?, ?, ?, ?)", self._rows
+        )
+        # Not by a trigger: with trusted_schema off, a trigger may not write to a virtual table.
+        self._connection.executemany(
+            "INSERT INTO item_words (rowid, text, pair) VALUES (?, ?, ?)",
+            [(number, text, pair) for number, _, text, pair, *_ in self._rows],
+        )
+        return len(self._rows)
+
+    def _is_taken(self, ref: str) -> bool:
+        """Look up a name with an apostrophe, which only a clash brings forth."""
+        if not ref.endswith("'"):
+            return False
+        row = self._connection.execute("SELECT 1 FROM item WHERE ref = ?", (ref,)).fetchone()
+        return row is not None

@@ -181,6 +181,19 @@ class Project:
         rng = named_generator(self.seed, "draw", self.texts.count())
         return self.texts.add(person or local_person(), items, source=source, rng=rng)
 
+    def find_or_add(self, items: Sequence[NewItem], *, source: str, person: str | None = None) -> tuple[int, ...]:
+        """Give the numbers of texts, adding those that are new; nothing is written when all are known.
+
+        Raises
+        ------
+        InvalidInput
+            As ``TextShelf.add``.
+        """
+        known = self.texts.find(items)
+        if None in known:
+            return self.add(items, source=source, person=person).ids
+        return tuple(number for number in known if number is not None)
+
     def ask(self, n: int = 10, *, person: str | None = None) -> tuple[Pick, ...]:
         """Give the next n texts to label, best first; asking again without telling gives the next n.
 

@@ -32,7 +32,7 @@ _OPEN = """
 _QUEUED = (
     f"SELECT item.*, queue.origin FROM queue JOIN item ON item.id = queue.item WHERE {_OPEN} ORDER BY position LIMIT 1"
 )
-_DRAWN = f"SELECT item.*, NULL AS origin FROM item WHERE {_OPEN} ORDER BY draw LIMIT 1"
+_DRAWN = f"SELECT item.* FROM item WHERE draw > :floor AND {_OPEN} ORDER BY draw LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,8 @@ class Queue:
         self._database = database
         self._settings = settings
         self._seed = seed
+        #: How far each person has come in the random order: what lies before is not looked at again until the end.
+        self._floors: dict[str, int] = {}
 
     def next(self, person: str, n: int, held: Sequence[int] = ()) -> tuple[Pick, ...]:
         """Hand a person n more texts, fewer where no more are open to them.
@@ -129,6 +131,11 @@ class Queue:
             ).fetchone()
         return None if row is None else Origin.from_json(row["origin"])
 
+    def order(self) -> tuple[int, ...]:
+        """List the texts of the queue by number, first the one to label first."""
+        with self._database.reading() as connection:
+            return tuple(row["item"] for row in connection.execute("SELECT item FROM queue ORDER BY position"))
+
     def replace(self, connection: sqlite3.Connection, entries: Sequence[QueueEntry]) -> None:
         """Put a new order in the place of the old one, as part of a larger change; what is handed out stays."""
         connection.execute("DELETE FROM queue")
@@ -167,5 +174,15 @@ class Queue:
         row = None if audit else connection.execute(_QUEUED, asked).fetchone()
         if row is not None:
             return Pick(as_item(row), Origin.from_json(row["origin"]))
-        row = connection.execute(_DRAWN, asked).fetchone()
+        row = self._drawn(connection, asked)
         return None if row is None else Pick(as_item(row), Origin(Source.AUDIT if audit else Source.RANDOM))
+
+    def _drawn(self, connection: sqlite3.Connection, asked: dict[str, object]) -> sqlite3.Row | None:
+        """Take the next text of the random order; what came back meanwhile (undone, lease run out) is taken last."""
+        person = str(asked["person"])
+        for floor in (self._floors.get(person, -1), -1):
+            row: sqlite3.Row | None = connection.execute(_DRAWN, {**asked, "floor": floor}).fetchone()
+            if row is not None:
+                self._floors[person] = row["draw"] - 1
+                return row
+        return None

@@ -49,7 +49,7 @@ class Settings:
     InvalidInput
         A value outside its range.
     UnknownName
-        No classifier or strategy of that name.
+        No classifier of that name.
 
     Examples
     --------
@@ -81,8 +81,6 @@ class Settings:
             raise UnknownName.among("classifier", self.classifier, CLASSIFIERS)
         if not self.encoder.strip():
             raise InvalidInput("encoder is empty; name one, such as minilm")
-        if self.strategy != AUTO:
-            _checked_strategy(self.strategy)
 
 
 #: What ``Settings.classifier`` may be.
@@ -132,7 +130,7 @@ class SettingsStore:
         Raises
         ------
         UnknownName
-            There is no such setting.
+            There is no such setting, or no strategy of that name.
         InvalidInput
             A value of the wrong type or outside its range; nothing is changed.
         """
@@ -142,6 +140,8 @@ class SettingsStore:
             if name not in types:
                 raise UnknownName.among("setting", name, types)
             typed[name] = _typed(name, value, types[name])
+        if typed.get("strategy", AUTO) != AUTO:
+            _check_strategy(typed["strategy"])
         with self._database.writing() as connection:
             before = self.read()
             after = replace(before, **typed)
@@ -183,7 +183,8 @@ def _within(name: str, value: float, least: float, most: float) -> None:
         raise InvalidInput(f"{name} is {value}; it must be from {least} to {most}")
 
 
-def _checked_strategy(text: str) -> None:
+def _check_strategy(text: str) -> None:
+    """Refuse what cannot rank a queue; only here, since it loads torch, which the server does without."""
     from nearmiss.acquisition.base import Signal
 
     strategy = make_strategy(text)

@@ -6,6 +6,7 @@ encoder has read all texts, a TF-IDF model stands in: there is something to rank
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from time import perf_counter
@@ -72,10 +73,14 @@ class Trainer:
     ----------
     project
         Whose; several trainers of one project would undo one another's work (`training_lock`).
+    passed_over
+        An event up to which nothing is to be trained, because that failed or was cancelled.
     """
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, *, passed_over: int = 0) -> None:
         self._project = project
+        self._passed_over = passed_over
+        self._passed_request = project.training_request() if passed_over else 0
         self._texts = Texts(())
         self._plan: Plan | None = None
         self._planned_for: tuple[Settings, int] | None = None
@@ -83,13 +88,15 @@ class Trainer:
         self._read = 0
         self._covered_by: str | None = None
 
-    def step(self, *, quiet: bool = False) -> Step:
+    def step(self, *, quiet: bool = False, on_training: Callable[[int, int], None] = lambda read, texts: None) -> Step:
         """Do the most useful next thing.
 
         Parameters
         ----------
         quiet
             Whether nobody has labelled for a while: then a model is due after a single new label.
+        on_training
+            Called before a training begins, with how many texts the encoder has read, of how many.
 
         Raises
         ------
@@ -99,7 +106,8 @@ class Trainer:
         self._look()
         latest = self._project.models.latest()
         ground = read_ground(self._project.database, 0 if latest is None else latest.cutoff)
-        if self._is_due(ground, latest, quiet):
+        if not self._awaits_reading(latest) and self._is_due(ground, latest, quiet):
+            on_training(self._read, len(self._texts))
             return self._done(Did.TRAINED, self._train(ground, latest))
         if latest is None and self._cover(ground):
             return self._done(Did.COVERED)
@@ -109,6 +117,11 @@ class Trainer:
             self._read = part.stop
             return self._done(Did.READ)
         return self._done(Did.NOTHING)
+
+    def pass_over(self) -> None:
+        """Train no more on what is known now, until there is a new label or a new request: it has just failed."""
+        self._passed_over = read_ground(self._project.database).cutoff
+        self._passed_request = self._project.training_request()
 
     def train(self) -> ModelFacts:
         """Train now, whether or not it is due, and read whatever must be read for it.
@@ -149,7 +162,9 @@ class Trainer:
             self._read = len(self._texts)
 
     def _is_due(self, ground: Ground, latest: ModelFacts | None, quiet: bool) -> bool:
-        if ground.seen < 2 or not self._texts:
+        if ground.seen < 2 or not len(self._texts):
+            return False
+        if ground.cutoff <= self._passed_over and self._project.training_request() == self._passed_request:
             return False
         batch = self._project.settings.read().batch
         if latest is None:
@@ -165,6 +180,11 @@ class Trainer:
             or (latest.classifier != self._ready_plan().name and self._read == len(self._texts))
             or self._project.training_requested()
         )
+
+    def _awaits_reading(self, latest: ModelFacts | None) -> bool:
+        """Say whether the model in use is of the kind planned: then none of a lesser kind takes its place meanwhile."""
+        planned = self._plan is not None and latest is not None and latest.classifier == self._plan.name
+        return planned and self._read < len(self._texts)
 
     def _train(self, ground: Ground, latest: ModelFacts | None) -> ModelFacts:
         project, started = self._project, perf_counter()

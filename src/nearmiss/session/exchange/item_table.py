@@ -7,8 +7,6 @@ own files again.
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +21,7 @@ from nearmiss.session.exchange.answers import (
 )
 from nearmiss.session.exchange.json_objects import as_text, parse_json_text
 from nearmiss.session.exchange.meta_keys import PREFIX, escaped_key, unescaped_key
+from nearmiss.session.exchange.provenance import Scalar, known_values, scalar
 from nearmiss.session.exchange.records import ExchangedItem
 
 __all__ = ["ANSWERS", "items_as_table", "items_from_columns", "provenance_columns"]
@@ -32,12 +31,9 @@ ANSWERS = f"{PREFIX}answers"
 _SUGGESTION = f"{PREFIX}suggestion"
 _ID, _TEXT, _PAIR, _LABEL = "id", "text", "text_pair", "label"
 _TAKEN = frozenset({_ID, _TEXT, _PAIR, _LABEL})
-_PROVENANCE_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 # The ending of a column whose values are of different kinds, each written as JSON.
 _MIXED = ".json"
 _ROWS_SHOWN = 8
-
-Scalar = str | int | float | bool | None
 
 
 def items_as_table(items: Sequence[ExchangedItem]) -> pa.Table:
@@ -62,10 +58,9 @@ def items_as_table(items: Sequence[ExchangedItem]) -> pa.Table:
     columns[_LABEL] = _strings([item.label for item in items], _LABEL)
     for key in _keys(item.meta for item in items):
         columns[escaped_key(key, _TAKEN)] = _strings([item.meta.get(key) for item in items], key)
-    for key in _keys(item.provenance for item in items):
-        if not _PROVENANCE_KEY.fullmatch(key) or f"{PREFIX}{key}" in (ANSWERS, _SUGGESTION):
-            raise InvalidInput(f"provenance key {key!r} cannot name a column; use letters, digits and underscores")
-        ending, values = _typed([item.provenance.get(key) for item in items], key)
+    provenances = [known_values(item.provenance) for item in items]
+    for key in _keys(provenances):
+        ending, values = _typed([provenance.get(key) for provenance in provenances], key)
         columns[f"{PREFIX}{key}{ending}"] = values
     if any(item.suggestion is not None for item in items):
         suggestions = [None if item.suggestion is None else suggestion_as_text(item.suggestion) for item in items]
@@ -156,20 +151,19 @@ def _broken(value: str) -> bool:
 
 def _typed(values: Sequence[Scalar], key: str) -> tuple[str, pa.Array[Any]]:
     """Give the column its type; without a common one every value becomes JSON, and the name says so."""
-    finite = [None if isinstance(value, float) and not math.isfinite(value) else value for value in values]
-    kinds = {type(value) for value in finite if value is not None}
+    kinds = {type(value) for value in values if value is not None}
     if kinds <= {str}:
-        return "", _strings([None if value is None else str(value) for value in finite], key)
+        return "", _strings([None if value is None else str(value) for value in values], key)
     try:
         if kinds == {bool}:
-            return "", pa.array(finite, pa.bool_())
+            return "", pa.array(values, pa.bool_())
         if kinds == {int}:
-            return "", pa.array(finite, pa.int64())
-        if kinds == {float}:
-            return "", pa.array(finite, pa.float64())
+            return "", pa.array(values, pa.int64())
+        if kinds <= {int, float} and all(value is None or float(value) == value for value in values):
+            return "", pa.array([None if value is None else float(value) for value in values], pa.float64())
     except OverflowError:
         pass  # beyond 64 bits
-    written = [None if value is None else as_text([value])[1:-1] for value in finite]
+    written = [None if value is None else as_text([value])[1:-1] for value in values]
     return _MIXED, _strings(written, key)
 
 
@@ -201,14 +195,16 @@ def _provenances(columns: Mapping[str, Sequence[object]], rows: int, where: str)
                 continue
             if mixed:
                 value = parse_json_text(as_text(value), f"{where}: row {row + 1}: {name}")
-            provenances[row][key] = value if isinstance(value, (str, int, float, bool)) else as_text(value)
+            provenances[row][key] = scalar(value)
     return provenances
 
 
 def _require_texts(texts: Sequence[str | None], where: str) -> None:
     empty = [str(row) for row, text in enumerate(texts, start=1) if text is None or not text.strip()]
     if empty:
-        shown = ", ".join(empty[:_ROWS_SHOWN]) + (f" and {len(empty) - _ROWS_SHOWN} more" if empty[_ROWS_SHOWN:] else "")
+        shown = ", ".join(empty[:_ROWS_SHOWN]) + (
+            f" and {len(empty) - _ROWS_SHOWN} more" if empty[_ROWS_SHOWN:] else ""
+        )
         raise InvalidData(
             f"{where}: column 'text' has no text in {'rows' if empty[1:] else 'row'} {shown} of {len(texts)}; "
             "fill them, or leave such rows out with --on-missing drop"

@@ -83,7 +83,7 @@ class JsonObject:
             return bool(value)
         raise self.refusal(key, value, "true or false")
 
-    def object(self, key: str) -> JsonObject:
+    def member(self, key: str) -> JsonObject:
         """Return a member that is an object; an empty one where it is missing or null.
 
         Raises
@@ -98,7 +98,7 @@ class JsonObject:
             return JsonObject(self.place, value)
         raise self.refusal(key, value, "an object")
 
-    def list(self, key: str) -> list[object]:
+    def entries(self, key: str) -> list[object]:
         """Return a member that is an array; an empty one where it is missing or null.
 
         Raises
@@ -113,7 +113,7 @@ class JsonObject:
             return value
         raise self.refusal(key, value, "an array")
 
-    def objects(self, key: str) -> list[JsonObject]:
+    def members(self, key: str) -> list[JsonObject]:
         """Return a member that is an array of objects; an empty one where it is missing or null.
 
         Raises
@@ -122,7 +122,7 @@ class JsonObject:
             It is of another kind.
         """
         found = []
-        for number, value in enumerate(self.list(key), start=1):
+        for number, value in enumerate(self.entries(key), start=1):
             if not isinstance(value, dict):
                 raise self.refusal(f"{key} {number}", value, "an object")
             found.append(JsonObject(self.place, value))

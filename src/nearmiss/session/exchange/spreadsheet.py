@@ -48,7 +48,7 @@ def restored(cell: str) -> str:
 
 
 def to_cells(table: pa.Table, typed: Iterable[str]) -> pa.Table:
-    """Turn every column, and its name, into safe text.
+    r"""Turn every column, and its name, into safe text.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def to_cells(table: pa.Table, typed: Iterable[str]) -> pa.Table:
     --------
     >>> table = pa.table({"text": ["-5"], "score": [-5], "note": ["-5"]})
     >>> to_cells(table, ["score", "note"]).to_pylist()
-    [{'text': "'-5", 'score': '-5', 'note': '\\'"-5"'}]
+    [{'text': "'-5", 'score': '-5', 'note': '\'"-5"'}]
     """
     names = set(typed)
     columns = {}

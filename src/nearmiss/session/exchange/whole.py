@@ -36,7 +36,7 @@ def check_target(path: str | Path, *, overwrite: bool) -> Path:
 
 
 def write_whole_file(path: str | Path, lines: Iterable[str], *, overwrite: bool = False) -> None:
-    """Write text to a file that takes its name only when it is complete and on disk.
+    r"""Write text to a file that takes its name only when it is complete and on disk.
 
     Parameters
     ----------
@@ -58,9 +58,9 @@ def write_whole_file(path: str | Path, lines: Iterable[str], *, overwrite: bool 
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_whole_file(Path(folder, "a.json"), ["[]", "\\n"])
+    ...     write_whole_file(Path(folder, "a.json"), ["[]", "\n"])
     ...     Path(folder, "a.json").read_text()
-    '[]\\n'
+    '[]\n'
     """
     target = check_target(path, overwrite=overwrite)
     if target.is_dir():

@@ -1,0 +1,96 @@
+"""Which project a command means: a folder, or the one that belongs to a file of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nearmiss.errors import InvalidInput
+from nearmiss.session.exchange.forms import read_items
+from nearmiss.session.labels import Label
+from nearmiss.session.people import local_person
+from nearmiss.session.project import DATABASE, Project
+from nearmiss.session.transfer import ImportReport, import_items
+
+__all__ = ["open_or_make", "report_lines"]
+
+_SUFFIX = ".nearmiss"
+
+
+def open_or_make(
+    file: Path,
+    folder: Path | None,
+    label_names: Sequence[str] | None,
+    *,
+    seed: int,
+    text_column: str | None,
+    pair_column: str | None,
+    label_column: str | None,
+    id_column: str | None,
+    encoding: str | None,
+) -> tuple[Project, list[str]]:
+    """Open the project that belongs to a file, made if there is none, with the file's rows in it.
+
+    Raises
+    ------
+    NearmissError
+        The file cannot be read, or the project cannot be opened; no half project is left behind.
+    """
+    if (file / DATABASE).is_file():  # a project was named
+        if folder is not None:
+            raise InvalidInput(f"{file} is a project already; leave --project out")
+        project = Project.open(file)
+        _add_labels(project, label_names)
+        return project, []
+    home = folder or file.with_name(file.stem + _SUFFIX)
+    imported = read_items(
+        file,
+        text_column=text_column,
+        pair_column=pair_column,
+        label_column=label_column,
+        id_column=id_column,
+        encoding=encoding,
+        on_missing="drop",
+    )
+    there = (home / DATABASE).is_file()
+    project = Project.open(home) if there else Project.create(home, name=file.stem, seed=seed, source=str(file))
+    try:
+        _add_labels(project, label_names)
+        report = import_items(project, imported)
+    except BaseException:
+        project.close()
+        if not there:
+            for left in home.glob(f"{DATABASE}*"):
+                left.unlink()
+        raise
+    return project, report_lines(report, str(file))
+
+
+def report_lines(report: ImportReport, source: str) -> list[str]:
+    """Say in a few lines what became of a file.
+
+    Examples
+    --------
+    >>> report_lines(ImportReport(3, 0, 1, ("spam",)), "mail.csv")
+    ['mail.csv: 3 new texts, 1 answer taken over, new labels: spam']
+    """
+    parts = [_count(report.added, "new text")]
+    if report.known:
+        parts.append(f"{_count(report.known, 'text')} known already")
+    if report.labeled:
+        parts.append(f"{_count(report.labeled, 'answer')} taken over")
+    if report.new_labels:
+        shown = ", ".join(report.new_labels[:10])
+        more = len(report.new_labels) - 10
+        parts.append(f"new labels: {shown}{f' and {more} more' if more > 0 else ''}")
+    return [*(f"{source}: {note}" for note in report.notes), f"{source}: {', '.join(parts)}"]
+
+
+def _add_labels(project: Project, label_names: Sequence[str] | None) -> None:
+    offered = {label.name for label in project.labels.offered()}
+    new = [name for name in label_names or () if name not in offered]
+    project.labels.add_all(local_person(), [Label(0, name) for name in new])
+
+
+def _count(n: int, thing: str) -> str:
+    return f"{n} {thing}{'' if n == 1 else 's'}"
