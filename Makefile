@@ -8,15 +8,26 @@ BIN := $(VENV)/bin
 TORCH := $(shell grep '^torch==' constraints.txt)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run demo test lint types imports check bench bench-finetuning clean
+.PHONY: run demo label test browser lint types imports check bench bench-finetuning clean
 
 run: $(VENV)/.installed
 	$(BIN)/nearmiss run examples/demo.toml --out runs/demo
 
 demo: run
 
-test: $(VENV)/.installed-dev
+# A labelling project to try: customers' messages to a bank, 77 labels.
+label: $(VENV)/.installed
+	$(BIN)/nearmiss label banking77 --project runs/banking77.nearmiss
+
+test: $(VENV)/.installed-dev browser
 	$(BIN)/python -m pytest
+
+# The browser tests drive Debian's Chromium; where it cannot be had they are skipped, and say so.
+browser:
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
+		{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Installing Chromium for the browser tests" && \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium chromium-driver >/dev/null; } || \
+		echo "No Chromium here: the browser tests will be skipped (Debian: apt-get install chromium chromium-driver)"
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -50,7 +61,7 @@ $(VENV)/.created:
 $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
 	@echo "Installing into $(VENV) (a few minutes the first time)"
 	$(PIP) $(TORCH)
-	$(PIP) -e '.[transformers,plots]'
+	$(PIP) -e '.[web,plots]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.created pyproject.toml constraints.txt

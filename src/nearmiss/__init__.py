@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nearmiss.models.frozen import FrozenClassifier
     from nearmiss.models.tfidf import TfidfClassifier
     from nearmiss.models.tuned import TunedClassifier
+    from nearmiss.session.project import Project
     from nearmiss.text.corpus import Corpus, Texts
     from nearmiss.text.datasets import load_dataset
     from nearmiss.text.readers import read_corpus
@@ -33,6 +34,7 @@ _HOME = {
     "FrozenClassifier": "nearmiss.models.frozen",
     "NearmissError": "nearmiss.errors",
     "PoolView": "nearmiss.acquisition.base",
+    "Project": "nearmiss.session.project",
     "Selection": "nearmiss.acquisition.base",
     "Signals": "nearmiss.acquisition.base",
     "Texts": "nearmiss.text.corpus",
@@ -54,6 +56,7 @@ __all__ = [
     "FrozenClassifier",
     "NearmissError",
     "PoolView",
+    "Project",
     "Selection",
     "Signals",
     "Texts",

@@ -21,7 +21,9 @@ _KEY = typer.Option(help="The certificate's private key (PEM).")
 
 
 def label(
-    file: Annotated[Path, typer.Argument(help="Texts: CSV, TSV, JSONL, Parquet, or another tool's export.")],
+    file: Annotated[
+        Path, typer.Argument(help="Texts: CSV, JSONL, Parquet, another tool's export; or a dataset to try, banking77.")
+    ],
     project: Annotated[
         Path | None, typer.Option(help="The project's folder [default: beside the file, FILE.nearmiss].")
     ] = None,

@@ -7,10 +7,14 @@ from pathlib import Path
 
 from nearmiss.errors import InvalidInput
 from nearmiss.session.exchange.forms import read_items
+from nearmiss.session.exchange.imported import ImportedItems
+from nearmiss.session.exchange.records import ExchangedItem
 from nearmiss.session.labels import Label
 from nearmiss.session.people import local_person
 from nearmiss.session.project import DATABASE, Project
 from nearmiss.session.transfer import ImportReport, import_items
+from nearmiss.text.catalog import CATALOG
+from nearmiss.text.datasets import load_dataset
 
 __all__ = ["open_or_make", "report_lines"]
 
@@ -43,15 +47,18 @@ def open_or_make(
         _add_labels(project, label_names)
         return project, []
     home = folder or file.with_name(file.stem + _SUFFIX)
-    imported = read_items(
-        file,
-        text_column=text_column,
-        pair_column=pair_column,
-        label_column=label_column,
-        id_column=id_column,
-        encoding=encoding,
-        on_missing="drop",
-    )
+    if not file.exists() and str(file) in CATALOG:
+        imported = _dataset(str(file))
+    else:
+        imported = read_items(
+            file,
+            text_column=text_column,
+            pair_column=pair_column,
+            label_column=label_column,
+            id_column=id_column,
+            encoding=encoding,
+            on_missing="drop",
+        )
     there = (home / DATABASE).is_file()
     project = Project.open(home) if there else Project.create(home, name=file.stem, seed=seed, source=str(file))
     try:
@@ -84,6 +91,14 @@ def report_lines(report: ImportReport, source: str) -> list[str]:
         more = len(report.new_labels) - 10
         parts.append(f"new labels: {shown}{f' and {more} more' if more > 0 else ''}")
     return [*(f"{source}: {note}" for note in report.notes), f"{source}: {', '.join(parts)}"]
+
+
+def _dataset(name: str) -> ImportedItems:
+    """Take a known dataset's pool, its labels hidden: something to try the page on."""
+    pool = load_dataset(name).pool
+    second: Sequence[str | None] = pool.texts.second or (None,) * len(pool)
+    items = tuple(ExchangedItem(None, text, pair) for text, pair in zip(pool.texts.first, second, strict=True))
+    return ImportedItems(items, pool.label_names, (), name)
 
 
 def _add_labels(project: Project, label_names: Sequence[str] | None) -> None:

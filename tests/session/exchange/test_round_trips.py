@@ -15,13 +15,49 @@ from nearmiss.session.exchange.records import AnswerKind, ExchangedAnswer, Excha
 
 NAMES = ["neg", "pos", "=1+1", "the rest"]
 MANY = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 # Everything but lone surrogates, with what breaks files and spreadsheets drawn often.
 NASTY = st.sampled_from(
-    ["=1+1", "'=1", "''", " =a", "-5", "+x", "@a", "\t", "\r", "\n\r", "＝1", "\0", '"', '"a', ",", ";", "true", "[]"]
-    + ["007", "1e5", "null", "مرحبا", "\u202eabc", "👩‍👩‍👧", "é", "\ufeff", "\u2028", "'", "\x85", '"x"', "TRUE", "-0"]
+    [
+        *(
+            "=1+1",
+            "'=1",
+            "''",
+            " =a",
+            "-5",
+            "+x",
+            "@a",
+            "\t",
+            "\r",
+            "\n\r",
+            "＝1",
+            "\0",
+            '"',
+            '"a',
+            ",",
+            ";",
+            "true",
+            "[]",
+        ),
+        *(
+            "007",
+            "1e5",
+            "null",
+            "مرحبا",
+            "\u202eabc",
+            "👩‍👩‍👧",
+            "é",
+            "\ufeff",
+            "\u2028",
+            "'",
+            "\x85",
+            '"x"',
+            "TRUE",
+            "-0",
+        ),
+    ]
 )
 TEXT = st.lists(NASTY | st.text(st.characters(exclude_categories=["Cs"]), max_size=6), max_size=4).map("".join)
 FILLED = TEXT.filter(lambda text: text.strip())
@@ -200,15 +236,14 @@ def test_a_spreadsheet_may_save_with_other_separators_and_line_ends(tmp_path):
     assert read_items(path).items == tuple(items)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("form", FORMS)
-def test_a_hundred_thousand_items_take_seconds(tmp_path, form):
+@pytest.mark.parametrize("form", ["csv", "label-studio", "argilla"])
+def test_many_items_take_a_moment(tmp_path, form):
     answer = ExchangedAnswer("ann", AnswerKind.LABEL, "pos", "2026-11-23T12:37:59.842Z", 2.5)
     provenance = {"source": "model", "score": 0.25, "annotator": "ann"}
     items = [
         ExchangedItem(str(i), f"film {i}", None, {"year": "1999"}, "pos", (answer,), None, provenance)
-        for i in range(100_000)
+        for i in range(10_000)
     ]
     started = time.process_time()
     assert there_and_back(items, tmp_path, form).items == tuple(items)
-    assert time.process_time() - started < 60  # a few seconds; quadratic work would take hours
+    assert time.process_time() - started < 20  # about a second; quadratic work would take hours

@@ -21,6 +21,9 @@ __all__ = [
 ]
 
 
+_KINDS = frozenset(AnswerKind)
+
+
 def agreed_label(labels: Iterable[str | None]) -> str | None:
     """Return the one label among those given; None where there is none or they differ.
 
@@ -107,7 +110,7 @@ def answers_from_json(value: object, place: str) -> tuple[ExchangedAnswer, ...]:
 
 def _answer(body: JsonObject) -> ExchangedAnswer:
     kind, label = body.text("kind"), body.text("label")
-    if kind not in set(AnswerKind):
+    if kind not in _KINDS:
         raise body.refusal("kind", kind, "one of " + ", ".join(AnswerKind))
     if (label is not None) != (kind == AnswerKind.LABEL):
         raise body.refusal("label", label, f"{'a label' if label is None else 'missing'} in an answer of kind {kind}")
