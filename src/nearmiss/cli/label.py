@@ -120,10 +120,15 @@ def _serve(
         if browser:
             webbrowser.open(link)
 
-    settings = ServerSettings(
-        host=host, port=port, certificate=certificate, key=key, allowed_hosts=tuple(allow_host or ())
-    )
     with project:
+        settings = ServerSettings(
+            host=host,
+            port=port,
+            certificate=certificate,
+            key=key,
+            allowed_hosts=tuple(allow_host or ()),
+            guarded=any(person.signs_in for person in project.people.every()),
+        )
         launch(project, settings, on_ready=ready)
 
 

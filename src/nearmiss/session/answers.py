@@ -16,11 +16,12 @@ from nearmiss.session.history import Event, EventKind, event_by_key, events_of_i
 from nearmiss.session.origins import Origin, Source
 from nearmiss.session.projection import happen, resolved_label
 
-__all__ = ["Answer", "AnswerSheet", "Given", "Receipt", "Submission"]
+__all__ = ["MOST_AT_ONCE", "Answer", "AnswerSheet", "Given", "Receipt", "Submission"]
 
 _LONGEST_NOTE = 10_000
 _LONGEST_KEY = 200
-_LONGEST_BULK = 100_000
+#: Answers that one act may hold.
+MOST_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ class AnswerSheet:
         _check(said)
         with self._database.writing() as connection:
             if said.key is not None and (before := event_by_key(connection, said.key)) is not None:
-                return _repeated(before, person, said)
+                return _repeated(connection, before, EventKind.ANSWERED, person, said)
             return self._answer(connection, person, said, origin, None)
 
     def submit_all(self, person: str, said: Sequence[Submission], origin: Origin | None = None) -> Receipt:
@@ -153,12 +154,25 @@ class AnswerSheet:
         InvalidInput, UnknownName
             As ``submit``; or there are none, or more than 100,000.
         """
-        if not 1 <= len(said) <= _LONGEST_BULK:
-            raise InvalidInput(f"{len(said)} answers at once; give 1 to {_LONGEST_BULK}")
+        if not 1 <= len(said) <= MOST_AT_ONCE:
+            raise InvalidInput(f"{len(said)} answers at once; give 1 to {MOST_AT_ONCE}")
         for each in said:
             _check(each)
+        keys = [each.key for each in said if each.key is not None]
+        if len(set(keys)) < len(keys):
+            raise InvalidInput("two of the answers have the same key; send each answer under a key of its own")
         batch = secrets.token_hex(8)
         with self._database.writing() as connection:
+            before = [None if each.key is None else event_by_key(connection, each.key) for each in said]
+            if any(before):
+                known = [
+                    _repeated(connection, event, EventKind.ANSWERED, person, each)
+                    for event, each in zip(before, said, strict=True)
+                    if event is not None
+                ]
+                if len(known) < len(said):
+                    raise InvalidInput(f"{len(known)} of {len(said)} answers were sent before; send the others alone")
+                return Receipt(known[-1].event, known[-1].at, tuple(each.item for each in said), repeated=True)
             receipts = [self._answer(connection, person, each, origin, batch) for each in said]
         return Receipt(receipts[-1].event, receipts[-1].at, tuple(each.items[0] for each in receipts))
 
@@ -174,7 +188,7 @@ class AnswerSheet:
         _check(said)
         with self._database.writing() as connection:
             if key is not None and (before := event_by_key(connection, key)) is not None:
-                return _repeated(before, person, said)
+                return _repeated(connection, before, EventKind.SETTLED, person, said)
             _require_item(connection, item)
             body = {"kind": said.kind, "label": _current(connection, label), "note": note.strip()}
             event = happen(connection, Event(EventKind.SETTLED, person, body, item=item, key=key))
@@ -188,6 +202,7 @@ class AnswerSheet:
         InvalidInput
             The key was used for something else.
         """
+        _check_key(key)
         with self._database.writing() as connection:
             if key is not None and (before := event_by_key(connection, key)) is not None:
                 if before.kind is not EventKind.UNDONE or before.person != person:
@@ -211,7 +226,13 @@ class AnswerSheet:
         """Take back the answers that were sent under keys that begin so; None when none of them stands.
 
         For tools that know what they sent by names of their own; ``undo`` is for people.
+
+        Raises
+        ------
+        InvalidInput
+            The prefix is empty.
         """
+        _check_key(prefix)
         with self._database.writing() as connection:
             rows = connection.execute(
                 "SELECT seq FROM event WHERE substr(key, 1, length(:prefix)) = :prefix AND key >= :prefix"
@@ -285,14 +306,22 @@ def _check(said: Submission) -> None:
         )
     if len(said.note) > _LONGEST_NOTE:
         raise InvalidInput(f"a note of {len(said.note)} characters; keep it to {_LONGEST_NOTE}")
-    if said.key is not None and not 1 <= len(said.key) <= _LONGEST_KEY:
-        raise InvalidInput(f"a key of {len(said.key)} characters; give 1 to {_LONGEST_KEY}")
+    _check_key(said.key)
     if said.seconds is not None and not (math.isfinite(said.seconds) and said.seconds >= 0):
         raise InvalidInput(f"seconds is {said.seconds}; it must be a time of at least 0")
 
 
-def _repeated(before: Event, person: str, said: Submission) -> Receipt:
-    same = before.person == person and before.item == said.item and before.kind is not EventKind.UNDONE
+def _check_key(key: str | None) -> None:
+    if key is not None and not 1 <= len(key) <= _LONGEST_KEY:
+        raise InvalidInput(f"a key of {len(key)} characters; give 1 to {_LONGEST_KEY}")
+
+
+def _repeated(connection: sqlite3.Connection, before: Event, kind: EventKind, person: str, said: Submission) -> Receipt:
+    """Give the receipt of what was sent before, refusing anything else under its key."""
+    same = (before.kind, before.person, before.item) == (kind, person, said.item)
+    if same and said.label is not None and before.body["label"] is not None:
+        # The label may have been merged since: then the two are the same by another name.
+        same = resolved_label(connection, before.body["label"]) == resolved_label(connection, said.label)
     if not same or before.body["kind"] != said.kind:
         raise InvalidInput(f"key {said.key!r} was used for another answer; send each answer under a key of its own")
     return Receipt(before.seq, before.at, (said.item,), repeated=True)

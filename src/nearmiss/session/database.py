@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nearmiss.errors import InvalidData, NearmissError
+from nearmiss.errors import InvalidData, InvalidInput, NearmissError
 from nearmiss.session.schema import migrate
 
 __all__ = ["Database"]
 
 #: Seconds to wait for another process that is writing.
-_PATIENCE = 15.0
+_PATIENCE = 60.0
 _OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
 
 
@@ -62,7 +62,7 @@ class Database:
         self.path = path
         self._local = threading.local()
         self._lock = threading.RLock()  # writers of one process take turns here, and never spin on SQLite's lock
-        self._open: list[sqlite3.Connection] = []
+        self._open: list[tuple[threading.Thread, sqlite3.Connection]] = []
         self._connection()
 
     @contextmanager
@@ -127,7 +127,7 @@ class Database:
     def close(self) -> None:
         """Close every connection; the write-ahead log is folded into the file by the last one."""
         with self._lock:
-            for connection in self._open:
+            for _, connection in self._open:
                 connection.close()
             self._open.clear()
             self._local = threading.local()
@@ -145,7 +145,11 @@ class Database:
             migrate(connection, str(self.path))
         self._local.connection = connection
         with self._lock:
-            self._open.append(connection)
+            for thread, left in self._open:  # a server's threads come and go
+                if not thread.is_alive():
+                    left.close()
+            self._open = [(thread, kept) for thread, kept in self._open if thread.is_alive()]
+            self._open.append((threading.current_thread(), connection))
         return connection
 
     @contextmanager
@@ -154,6 +158,10 @@ class Database:
             yield
         except sqlite3.OperationalError as error:
             raise NearmissError(f"{self.path}: {error}; {_mend(str(error))}") from error
+        except UnicodeEncodeError as error:
+            raise InvalidInput("the words hold half a character (a lone surrogate); leave it out") from error
+        except OverflowError as error:
+            raise InvalidInput("a number is far beyond any that is in use; check it") from error
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
                 raise

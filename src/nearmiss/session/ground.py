@@ -70,6 +70,7 @@ def read_ground(database: Database, since: int = 0) -> Ground:
             )
         )
         rows = connection.execute("SELECT item, label, audit, event FROM decision ORDER BY event").fetchall()
+        answered = connection.execute("SELECT DISTINCT item FROM answer WHERE stands").fetchall()
         texts = connection.execute("SELECT count(*) FROM item").fetchone()[0]
         cutoff = connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0]
     class_of = {label: position for position, label in enumerate(labels)}
@@ -82,7 +83,7 @@ def read_ground(database: Database, since: int = 0) -> Ground:
         _ids(class_of[row["label"]] for row in training),
         _ids(row["item"] - 1 for row in audits),
         _ids(class_of[row["label"]] for row in audits),
-        _ids(row["item"] - 1 for row in rows),
+        _ids(sorted({row["item"] - 1 for row in (*rows, *answered)})),
         texts,
         cutoff,
         sum(row["event"] > since for row in training),

@@ -191,8 +191,11 @@ def _cleaned(item: NewItem, position: int, notes: list[str]) -> NewItem:
     return NewItem(
         _encodable(item.text, position, notes) or "",
         _encodable(item.pair, position, notes),
-        _encodable(item.ref, position, notes),
-        {name: _encodable(value, position, notes) or "" for name, value in item.meta.items()},
+        _encodable(None if item.ref is None else item.ref.replace("\0", "\N{REPLACEMENT CHARACTER}"), position, notes),
+        {
+            _encodable(name, position, notes) or "": _encodable(value, position, notes) or ""
+            for name, value in item.meta.items()
+        },
     )
 
 
@@ -200,7 +203,9 @@ def _encodable(text: str | None, position: int, notes: list[str]) -> str | None:
     """Replace halves of surrogate pairs, which no file in UTF-8 can hold."""
     if text is None or text.isascii():
         return text
-    sound = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    sound = text.encode("utf-16", "surrogatepass").decode(
+        "utf-16", "replace"
+    )  # which joins halves that belong together
     if sound != text:
         notes.append(f"text {position} holds half a character (a lone surrogate), which is replaced")
     return sound
@@ -234,14 +239,14 @@ class _Catalog:
         # Names that texts without one would get are looked up too.
         given = [item.ref for item in items if item.ref is not None]
         numbers = [str(number) for number in range(self._next, self._next + len(items))]
-        self._by_ref = {
+        self._by_ref: dict[str, tuple[int, str]] = {
             row["ref"]: (row["id"], row["digest"])
             for row in connection.execute(
                 "SELECT ref, id, digest FROM item WHERE ref IN (SELECT value FROM json_each(?))",
                 (json.dumps([*given, *numbers]),),
             )
         }
-        self._by_digest = {
+        self._by_digest: dict[str, int] = {
             row["digest"]: row["id"]
             for row in connection.execute(
                 "SELECT digest, min(id) AS id FROM item WHERE digest IN (SELECT value FROM json_each(?))"
@@ -254,13 +259,15 @@ class _Catalog:
         """Give the number of a text that is known, None for a new one."""
         if item.ref is None:
             return self._by_digest.get(digest)
-        number, known = self._by_ref.get(item.ref, (None, digest))
-        if known != digest:
+        found = self._by_ref.get(item.ref)
+        if found is None:
+            return None
+        if found[1] != digest:
             raise InvalidInput(
                 f"{item.ref!r} names another text in this project already; give the new text another id (--id-column), "
                 "or leave the id column out"
             )
-        return number
+        return found[0]
 
     def enter(self, item: NewItem, digest: str, draw: int) -> int:
         """Note a new text and give its number."""

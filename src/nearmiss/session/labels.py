@@ -16,6 +16,7 @@ from nearmiss.session.projection import happen, resolved_label
 __all__ = ["Label", "LabelSet", "shown_keys"]
 
 _LONGEST_NAME = 200
+_CHANGEABLE = ("name", "description", "color", "key", "position")
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 #: Keys that mean something else on the labelling page.
 RESERVED_KEYS = frozenset("useh?/ ")
@@ -143,7 +144,7 @@ class LabelSet:
             self._require(connection, label)
             body = _checked({name: value for name, value in changes.items() if name != "key"})
             if "key" in changes:
-                body["key"] = _checked_key(changes["key"])
+                body["key"] = _checked_key(str(changes["key"]))
             self._refuse_taken(connection, body, label)
             if body:
                 happen(connection, Event(EventKind.LABEL_CHANGED, person, {"label": label, **body}))
@@ -165,8 +166,13 @@ class LabelSet:
             target = resolved_label(connection, into)
             if target is None:
                 raise InvalidInput(f"label {self._get(into).name!r} is retired; restore it before merging into it")
-            if target == label or self._get(label).merged_into is not None:
-                raise InvalidInput(f"label {self._get(label).name!r} is merged with {self._get(into).name!r} already")
+            if target == label:
+                raise InvalidInput(f"label {self._get(label).name!r} stands for {self._get(into).name!r} already")
+            merged = self._get(label).merged_into
+            if merged is not None:
+                raise InvalidInput(
+                    f"label {self._get(label).name!r} is merged into {self._get(merged).name!r}; restore it first"
+                )
             happen(connection, Event(EventKind.LABEL_MERGED, person, {"label": label, "into": target}))
             return self._get(target)
 
@@ -195,7 +201,10 @@ class LabelSet:
         """
         with self._database.writing() as connection:
             self._require(connection, label)
-            self._refuse_taken(connection, {"name": self._get(label).name}, label)
+            known = self._get(label)
+            self._refuse_taken(connection, {"name": known.name}, label)
+            if known.key and any(other.key == known.key for other in self.offered()):
+                happen(connection, Event(EventKind.LABEL_CHANGED, person, {"label": label, "key": ""}))
             happen(connection, Event(EventKind.LABEL_RESTORED, person, {"label": label}))
             return self._get(label)
 
@@ -251,6 +260,11 @@ def _as_label(row: sqlite3.Row) -> Label:
 
 def _checked(body: Mapping[str, Any]) -> dict[str, Any]:
     checked = dict(body)
+    for name in checked:
+        if name not in _CHANGEABLE:
+            raise UnknownName.among("property of a label", name, _CHANGEABLE)
+    if "position" in checked and (isinstance(checked["position"], bool) or not isinstance(checked["position"], int)):
+        raise InvalidInput(f"position {checked['position']!r}; it must be a whole number")
     if "name" in checked:
         name = " ".join(str(checked["name"]).split())
         if not name or len(name) > _LONGEST_NAME or not name.isprintable():
@@ -258,8 +272,8 @@ def _checked(body: Mapping[str, Any]) -> dict[str, Any]:
         checked["name"] = name
     if "description" in checked:
         checked["description"] = str(checked["description"]).strip()[:2000]
-    color = checked.get("color")
-    if color and not _COLOR.fullmatch(color):
+    color = checked.get("color", "")
+    if not isinstance(color, str) or (color and not _COLOR.fullmatch(color)):
         raise InvalidInput(f"colour {color!r}: write it as #rrggbb, such as #2a6f97")
     return checked
 

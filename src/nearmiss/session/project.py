@@ -203,9 +203,9 @@ class Project:
             n is not from 1 to 1000.
         """
         who = person or local_person()
-        with self.database.reading() as connection:
+        with self.database.writing() as connection:
             rows = connection.execute("SELECT item FROM lease WHERE person = ? ORDER BY item", (who,)).fetchall()
-        return self.queue.next(who, n, [row["item"] for row in rows])
+            return self.queue.next(who, n, [row["item"] for row in rows])
 
     def tell(self, ref: str, label: str | None, *, person: str | None = None, note: str = "") -> Receipt:
         """Label a text by the name it has in its file; None skips it. When this returns, the answer is on the disk.

@@ -31,8 +31,19 @@ def rebuild(connection: sqlite3.Connection) -> None:
     """Forget the present and derive it again from the whole history."""
     for table in _PRESENT:
         connection.execute(f"DELETE FROM {table}")
+    # First what answers are read by, labels above all; each answer is then derived once, from the whole history.
+    said: set[tuple[int, str]] = set()
     for row in connection.execute("SELECT * FROM event ORDER BY seq").fetchall():
-        _apply(connection, as_event(row))
+        event = as_event(row)
+        if event.kind in _SAYINGS and event.item is not None:
+            said.add((event.item, event.person))
+        elif event.kind is EventKind.UNDONE:
+            _strike(connection, event)
+        else:
+            _apply(connection, event)
+    for item, person in said:
+        _refresh_answer(connection, item, person)
+    _decide_all(connection, {item for item, _ in said})
 
 
 def resolved_label(connection: sqlite3.Connection, label: int) -> int | None:
@@ -84,6 +95,8 @@ def _change_label(connection: sqlite3.Connection, event: Event, change: str, val
     connection.execute(f"UPDATE label SET {change} WHERE id = ?", (value, label))
     # Labels merged into this one stand and fall with it.
     family = "WITH RECURSIVE f (id) AS (SELECT ? UNION SELECT label.id FROM label JOIN f ON label.merged_into = f.id) "
+    stands = resolved_label(connection, label) is not None
+    connection.execute(family + "UPDATE answer SET stands = ? WHERE label IN f", (label, stands))
     for source in (
         "SELECT item FROM answer WHERE label IN f",
         "SELECT item FROM event WHERE kind = 'settled' AND json_extract(body, '$.label') IN f",
@@ -100,10 +113,15 @@ def _said(connection: sqlite3.Connection, event: Event) -> None:
     _decide(connection, event.item)
 
 
-def _undone(connection: sqlite3.Connection, event: Event) -> None:
-    touched: set[tuple[int, str]] = set()
+def _strike(connection: sqlite3.Connection, event: Event) -> None:
     for seq in event.body["events"]:
         connection.execute("INSERT OR IGNORE INTO undone (event, by) VALUES (?, ?)", (seq, event.seq))
+
+
+def _undone(connection: sqlite3.Connection, event: Event) -> None:
+    _strike(connection, event)
+    touched: set[tuple[int, str]] = set()
+    for seq in event.body["events"]:
         row = connection.execute("SELECT item, person FROM event WHERE seq = ?", (seq,)).fetchone()
         touched.add((row["item"], row["person"]))
     for item, person in sorted(touched):
@@ -134,10 +152,12 @@ def _refresh_answer(connection: sqlite3.Connection, item: int, person: str) -> N
         connection.execute("DELETE FROM answer WHERE item = ? AND person = ?", (item, person))
         return
     body = json.loads(row["body"])
+    label = body["label"]
+    stands = label is None or resolved_label(connection, label) is not None
     connection.execute(
-        "INSERT OR REPLACE INTO answer (item, person, event, at, kind, label, note, seconds)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (item, person, row["seq"], row["at"], body["kind"], body["label"], body["note"], body["seconds"]),
+        "INSERT OR REPLACE INTO answer (item, person, event, at, kind, label, stands, note, seconds)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (item, person, row["seq"], row["at"], body["kind"], label, stands, body["note"], body["seconds"]),
     )
 
 

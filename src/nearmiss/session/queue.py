@@ -22,7 +22,7 @@ _MOST_AT_ONCE = 1000
 _SHARE_BITS = 65_535
 # A text is open to a person who has not answered it, while it lacks answers, those being given included.
 _OPEN = """
-    NOT EXISTS (SELECT 1 FROM answer WHERE answer.item = item.id AND answer.person = :person)
+    NOT EXISTS (SELECT 1 FROM answer WHERE answer.item = item.id AND answer.person = :person AND answer.stands)
     AND item.id NOT IN (SELECT value FROM json_each(:held))
     AND coalesce((SELECT settled FROM decision WHERE decision.item = item.id), 0) = 0
     AND coalesce((SELECT answers FROM decision WHERE decision.item = item.id), 0)
@@ -32,6 +32,12 @@ _OPEN = """
 _QUEUED = (
     f"SELECT item.*, queue.origin FROM queue JOIN item ON item.id = queue.item WHERE {_OPEN} ORDER BY position LIMIT 1"
 )
+# Where several people answer a text, those that some have answered come first, or they would wait for ever.
+_BEGUN = f"""
+    SELECT item.*, json_extract(event.body, '$.origin') AS origin FROM decision
+    JOIN item ON item.id = decision.item JOIN event ON event.seq = decision.event
+    WHERE decision.answers > 0 AND NOT decision.settled AND {_OPEN} ORDER BY decision.event LIMIT 1
+"""
 _DRAWN = f"SELECT item.* FROM item WHERE draw > :floor AND {_OPEN} ORDER BY draw LIMIT 1"
 
 
@@ -97,8 +103,8 @@ class Queue:
         picks: list[Pick] = []
         with self._database.writing() as connection:
             moment = time.time()
-            connection.execute("DELETE FROM lease WHERE expires <= ?", (moment,))
             self._renew(connection, person, held, moment + settings.lease_seconds)
+            connection.execute("DELETE FROM lease WHERE expires <= ?", (moment,))
             answered = connection.execute("SELECT count(*) FROM answer WHERE person = ?", (person,)).fetchone()[0]
             for place in range(answered + len(held), answered + len(held) + n):
                 taken = [*held, *(pick.item.id for pick in picks)]
@@ -170,6 +176,10 @@ class Queue:
             "overlap": settings.overlap,
             "shared": round(settings.overlap_share * (_SHARE_BITS + 1)),
         }
+        if settings.overlap > 1 and settings.overlap_share > 0:
+            row = connection.execute(_BEGUN, asked).fetchone()
+            if row is not None:
+                return Pick(as_item(row), Origin.from_json(row["origin"]))
         audit = named_generator(self._seed, "audit", person, place).random() < settings.audit_share
         row = None if audit else connection.execute(_QUEUED, asked).fetchone()
         if row is not None:

@@ -39,8 +39,8 @@ _FIRST = (
     " merged_into INTEGER REFERENCES label (id)) STRICT",
     "CREATE TABLE undone (event INTEGER PRIMARY KEY REFERENCES event (seq), by INTEGER NOT NULL) STRICT",
     "CREATE TABLE answer (item INTEGER NOT NULL REFERENCES item (id), person TEXT NOT NULL, event INTEGER NOT NULL,"
-    " at TEXT NOT NULL, kind TEXT NOT NULL, label INTEGER REFERENCES label (id), note TEXT NOT NULL, seconds REAL,"
-    " PRIMARY KEY (item, person)) STRICT, WITHOUT ROWID",
+    " at TEXT NOT NULL, kind TEXT NOT NULL, label INTEGER REFERENCES label (id), stands INTEGER NOT NULL,"
+    " note TEXT NOT NULL, seconds REAL, PRIMARY KEY (item, person)) STRICT, WITHOUT ROWID",
     "CREATE INDEX answer_person ON answer (person, event)",
     "CREATE INDEX answer_label ON answer (label)",
     "CREATE TABLE decision (item INTEGER PRIMARY KEY REFERENCES item (id), label INTEGER REFERENCES label (id),"
@@ -69,6 +69,8 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
 
 #: The number of the newest form of the tables.
 LATEST = len(_MIGRATIONS)
+#: Marks the file as ours ("near" in ASCII).
+APPLICATION = 0x6E656172
 
 
 def migrate(connection: sqlite3.Connection, where: str) -> None:
@@ -86,12 +88,15 @@ def migrate(connection: sqlite3.Connection, where: str) -> None:
     >>> connection.execute("PRAGMA user_version").fetchone()[0] == LATEST
     True
     """
-    if _version(connection) == LATEST:
+    if _version(connection) == LATEST and _application(connection) == APPLICATION:
         return
     while True:
         connection.execute("BEGIN IMMEDIATE")  # another process may be migrating too: look again under the lock
         try:
             version = _version(connection)
+            strange = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] > 0
+            if strange and _application(connection) != APPLICATION:
+                raise InvalidData(f"{where} is a database, but no nearmiss project; name another folder")
             if version > LATEST:
                 raise InvalidData(
                     f"{where} was written by a newer nearmiss (its form is {version}, this one knows {LATEST}); "
@@ -101,11 +106,16 @@ def migrate(connection: sqlite3.Connection, where: str) -> None:
                 return
             for statement in _MIGRATIONS[version]:
                 connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION}")
             connection.execute(f"PRAGMA user_version = {version + 1}")
             connection.execute("COMMIT")
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+
+
+def _application(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA application_id").fetchone()[0])
 
 
 def _version(connection: sqlite3.Connection) -> int:

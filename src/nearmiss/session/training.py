@@ -195,6 +195,10 @@ class Trainer:
         if plan.name == TFIDF:
             classifier.prepare(self._texts)
         strategy = make_strategy(DEFAULT_STRATEGY if settings.strategy == AUTO else settings.strategy)
+        notes = plan.notes
+        if not needed_signals(strategy) <= classifier.gives:
+            notes += (f"{plan.name} lacks what {settings.strategy} reads: {DEFAULT_STRATEGY} ranks instead",)
+            strategy = make_strategy(DEFAULT_STRATEGY)
         classifier.fit(
             self._texts.take(ground.rows),
             ground.classes,
@@ -233,7 +237,7 @@ class Trainer:
             audits_right=int((inference.log_probs[ground.audit_rows].argmax(axis=1) == ground.audit_classes).sum()),
             changed=None if latest is None else self._changed(latest, ground.labels, probabilities),
             texts=ground.texts,
-            notes=plan.notes,
+            notes=notes,
         )
         return project.publish(facts, probabilities, entries, request)
 

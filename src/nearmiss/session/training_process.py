@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -52,7 +53,7 @@ class TrainingProcess:
         self._stopping.set()
         self._kill()
         self._watcher.join(timeout=5)
-        write_state(self._project.folder, TrainerState(Activity.OFF))
+        self._tell(TrainerState(Activity.OFF))
 
     def state(self) -> TrainerState:
         """Say what it is doing."""
@@ -69,17 +70,24 @@ class TrainingProcess:
         wait = _FIRST_WAIT
         while not self._stopping.is_set():
             started = time.monotonic()
-            code = self._run()
+            try:
+                code = self._run()
+                error = _ended(code, self._project.folder)
+            except OSError as failure:  # a full disk must not end the watch: it is tried again
+                error = f"the training process cannot be started: {failure.strerror or failure}"
             if self._stopping.is_set():
                 return
-            folder = self._project.folder
             if self._cancelled:
                 self._cancelled = False
-                write_state(folder, TrainerState(Activity.CANCELLED))
+                self._tell(TrainerState(Activity.CANCELLED))
                 continue
             wait = _FIRST_WAIT if time.monotonic() - started > _LIVED else min(2 * wait, _LONGEST_WAIT)
-            write_state(folder, TrainerState(Activity.FAILED, error=_ended(code, folder)))
+            self._tell(TrainerState(Activity.FAILED, error=error))
             self._stopping.wait(wait)
+
+    def _tell(self, state: TrainerState) -> None:
+        with suppress(OSError):
+            write_state(self._project.folder, state)
 
     def _run(self) -> int:
         """Run one process to its end."""

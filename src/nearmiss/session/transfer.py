@@ -9,15 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nearmiss.session.answers import Submission
+from nearmiss.session.answers import MOST_AT_ONCE, Submission
 from nearmiss.session.exchange.forms import write_items
-from nearmiss.session.exchange.imported import ImportedItems
+from nearmiss.session.exchange.imported import ImportedItems, occurring_labels
 from nearmiss.session.exchange.records import AnswerKind, ExchangedAnswer, ExchangedItem, ExchangedSuggestion
 from nearmiss.session.items import NewItem, as_item
 from nearmiss.session.labels import Label
 from nearmiss.session.origins import Origin, Source
 from nearmiss.session.people import local_person
 from nearmiss.session.project import Project
+from nearmiss.session.projection import resolved_label
 
 __all__ = ["ImportReport", "export_items", "import_items", "write_export"]
 
@@ -64,7 +65,8 @@ def import_items(project: Project, imported: ImportedItems, *, person: str | Non
             person=who,
         )
         offered = {label.name: label.id for label in project.labels.offered()}
-        new = tuple(name for name in imported.label_names if name not in offered)
+        declared = dict.fromkeys([*imported.label_names, *occurring_labels(imported.items)])
+        new = tuple(name for name in declared if name not in offered)
         for label in project.labels.add_all(who, [Label(0, name) for name in new]):
             offered[label.name] = label.id
         said: dict[str, list[Submission]] = defaultdict(list)
@@ -74,9 +76,10 @@ def import_items(project: Project, imported: ImportedItems, *, person: str | Non
         labeled = 0
         for annotator, submissions in said.items():
             fresh = _not_said_yet(project, annotator, submissions)
-            if fresh:
-                project.answers.submit_all(annotator, fresh, Origin(Source.IMPORT))
-                labeled += len(fresh)
+            for start in range(0, len(fresh), MOST_AT_ONCE):
+                part = fresh[start : start + MOST_AT_ONCE]
+                project.answers.submit_all(annotator, part, Origin(Source.IMPORT))
+                labeled += len(part)
     return ImportReport(added.added, added.known, labeled, new, (*imported.notes, *added.notes))
 
 
@@ -165,19 +168,24 @@ def _not_said_yet(project: Project, person: str, said: Sequence[Submission]) -> 
     """Leave out what the person says already."""
     with project.database.reading() as connection:
         rows = connection.execute("SELECT item, kind, label FROM answer WHERE person = ?", (person,)).fetchall()
-    known = {row["item"]: (row["kind"], row["label"]) for row in rows}
+        known = {
+            row["item"]: (row["kind"], None if row["label"] is None else resolved_label(connection, row["label"]))
+            for row in rows
+        }
     latest = {each.item: each for each in said}
     return [each for each in latest.values() if known.get(each.item) != (each.kind, each.label)]
 
 
 def _answers(connection: sqlite3.Connection, names: Mapping[int, str]) -> dict[int, list[ExchangedAnswer]]:
     answers: dict[int, list[ExchangedAnswer]] = defaultdict(list)
-    for row in connection.execute("SELECT * FROM answer ORDER BY event"):
+    today = {label: resolved_label(connection, label) for label in names}
+    for row in connection.execute("SELECT * FROM answer WHERE stands ORDER BY event"):
+        label = None if row["label"] is None else today[row["label"]]
         answers[row["item"]].append(
             ExchangedAnswer(
                 row["person"],
                 AnswerKind(row["kind"]),
-                None if row["label"] is None else names[row["label"]],
+                None if label is None else names[label],
                 row["at"],
                 row["seconds"],
                 row["note"],

@@ -23,7 +23,7 @@ from nearmiss.errors import NearmissError
 from nearmiss.session.project import Project
 from nearmiss.session.training_process import TrainingProcess
 from nearmiss.web.label_studio_tasks import TaskDesk
-from nearmiss.web.server import ServerSettings, serve
+from nearmiss.web.server import Address, ServerSettings, serve
 
 __all__ = ["label_studio_app", "serve_label_studio"]
 
@@ -52,15 +52,13 @@ def serve_label_studio(
     """
     token = secrets.token_urlsafe(24)
 
-    def ready(link: str) -> None:
-        on_ready(f"Add this in Label Studio under Settings, Model: {link.rstrip('/')}/{token}")
+    def ready(address: Address) -> None:
+        on_ready(f"Add this in Label Studio under Settings, Model: {address.link}/{token}")
 
+    # The secret in the path guards it as a password would: Label Studio may run on another machine.
+    settings = ServerSettings(host=host, port=port, allowed_hosts=allowed_hosts, guarded=True)
     with TrainingProcess(project):
-        serve(
-            lambda hosts: label_studio_app(project, token, hosts),
-            ServerSettings(host=host, port=port, allowed_hosts=allowed_hosts),
-            on_ready=ready,
-        )
+        serve(lambda address: label_studio_app(project, token, address.hosts), settings, on_ready=ready)
 
 
 def label_studio_app(project: Project, token: str, hosts: frozenset[str]) -> Starlette:

@@ -90,7 +90,7 @@ def read_items(
         return _read_folder(path, asked, form, on_missing)
     if form == _HUGGINGFACE:
         raise InvalidData(f"{path} is a file; a huggingface dataset is a folder, such as the one it lies in")
-    if path.suffix.lower() in _JSON_SUFFIXES and form not in TABLE_FORMS:
+    if path.suffix.lower() in _JSON_SUFFIXES:
         found = _read_json(path, asked, form, encoding, on_missing)
         if found is not None:
             return found
@@ -187,15 +187,10 @@ def _read_folder(path: Path, asked: ColumnNames, form: str | None, on_missing: M
 def _read_json(
     path: Path, asked: ColumnNames, form: str | None, encoding: str | None, on_missing: MissingPolicy
 ) -> ImportedItems | None:
-    """Read what another tool wrote; None for a table, whose own reader says what is wrong with it."""
-    try:
-        records = load_json(path, encoding)
-    except InvalidData:
-        if form is not None:
-            raise
-        return None
-    where = str(path)
-    if form is None and isinstance(records[0], dict) and ANSWERS in records[0]:
+    """Read what another tool wrote; None for a table."""
+    records, where = load_json(path, encoding), str(path)
+    ours = isinstance(records[0], dict) and ANSWERS in records[0]
+    if form in TABLE_FORMS or (form is None and ours):
         return None
     if looks_like_rows(records) and form in (None, _LABEL_STUDIO):
         return read_rows(records, where, asked, on_missing)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from nearmiss.errors import InvalidData
 from nearmiss.session.exchange.answers import agreed_label, as_utc, checked_seconds
 from nearmiss.session.exchange.imported import ImportedItems, occurring_labels
 from nearmiss.session.exchange.json_objects import JsonObject, as_objects, as_text
 from nearmiss.session.exchange.provenance import Scalar, scalar
-from nearmiss.session.exchange.record_fields import choose_fields, text_fields, with_texts
+from nearmiss.session.exchange.record_fields import choose_fields, named_by_ref, text_fields, with_texts
 from nearmiss.session.exchange.records import AnswerKind, ExchangedAnswer, ExchangedItem, ExchangedSuggestion
 from nearmiss.text.columns import ColumnNames
 from nearmiss.text.corpus_file import MissingPolicy
@@ -24,7 +24,6 @@ __all__ = ["TAKEN_KEYS", "looks_like_tasks", "read_tasks", "single_choice"]
 
 #: Keys of a task's data that mean something to us.
 TAKEN_KEYS = frozenset({"text", "text_pair", "ref", "id"})
-_REF = "ref"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +84,7 @@ def read_tasks(
     else:
         bodies = tasks
         tasks = [JsonObject(task.place, {}) for task in tasks]
-    columns = choose_fields(bodies, asked, where)
-    if asked.row_id is None and any(_REF in body for body in bodies) and _REF not in (columns.text, columns.pair):
-        columns = replace(columns, row_id=_REF)
+    columns = choose_fields(bodies, named_by_ref(bodies, asked), where)
     kept, left_out = with_texts(bodies, columns, on_missing, where)
     control = _control([tasks[position] for position in kept], asked.label, where)
     items, disagreeing, several, others = [], 0, 0, Counter[str]()

@@ -12,7 +12,7 @@ from nearmiss.session.exchange.answers import agreed_label, as_utc, checked_seco
 from nearmiss.session.exchange.imported import ImportedItems, occurring_labels
 from nearmiss.session.exchange.json_objects import JsonObject, as_objects
 from nearmiss.session.exchange.label_studio import TAKEN_KEYS, single_choice
-from nearmiss.session.exchange.record_fields import choose_fields, text_fields, with_texts
+from nearmiss.session.exchange.record_fields import choose_fields, named_by_ref, text_fields, with_texts
 from nearmiss.session.exchange.records import AnswerKind, ExchangedAnswer, ExchangedItem
 from nearmiss.text.columns import ColumnNames
 from nearmiss.text.corpus_file import MissingPolicy
@@ -81,10 +81,9 @@ def read_rows(
         JsonObject(row.place, {key: value for key, value in row.values.items() if key not in aside and value != ""})
         for row in rows
     ]
-    by_number = asked.row_id in (None, "id")
-    columns = choose_fields(bodies, replace(asked, row_id=None if by_number else asked.row_id), where)
-    if asked.row_id is None and any("ref" in body for body in bodies) and "ref" not in (columns.text, columns.pair):
-        columns = replace(columns, row_id="ref")
+    # The number of the task is at hand anyway.
+    named = replace(asked, row_id=None) if asked.row_id == "id" else named_by_ref(bodies, asked)
+    columns = choose_fields(bodies, named, where)
     kept, notes = with_texts(bodies, columns, on_missing, where)
     tasks: dict[str, list[int]] = {}
     for position in kept:

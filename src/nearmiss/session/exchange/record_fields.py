@@ -14,7 +14,9 @@ from nearmiss.session.exchange.meta_keys import unescaped_key
 from nearmiss.text.columns import ColumnNames, Columns, choose_columns
 from nearmiss.text.corpus_file import MissingPolicy
 
-__all__ = ["TextFields", "choose_fields", "text_fields", "with_texts"]
+__all__ = ["TextFields", "choose_fields", "named_by_ref", "text_fields", "with_texts"]
+
+_REF = "ref"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,18 @@ class TextFields:
     text: str
     pair: str | None
     meta: Mapping[str, str]
+
+
+def named_by_ref(records: Sequence[JsonObject], asked: ColumnNames) -> ColumnNames:
+    """Let ``ref`` name the records where it is there and nothing else was asked for.
+
+    Examples
+    --------
+    >>> named_by_ref([JsonObject("a.json: task 1", {"text": "hi", "ref": 0})], ColumnNames()).row_id
+    'ref'
+    """
+    free = asked.row_id is None and _REF not in (asked.text, asked.pair)
+    return replace(asked, row_id=_REF) if free and any(_REF in record for record in records) else asked
 
 
 def choose_fields(records: Sequence[JsonObject], asked: ColumnNames, where: str) -> Columns:

@@ -71,7 +71,7 @@ def write_whole_file(path: str | Path, lines: Iterable[str], *, overwrite: bool 
             file.writelines(lines)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(target)
+        _put_in_place(temporary, target, overwrite=overwrite)
     except UnicodeEncodeError:
         raise InvalidData(f"{path} cannot be written: a text holds half a character (a lone surrogate)") from None
     except OSError as error:
@@ -135,6 +135,19 @@ def write_whole_folder(
         shutil.rmtree(temporary, ignore_errors=True)
         if target.exists():  # were it missing, the earlier folder would be all there is
             shutil.rmtree(earlier, ignore_errors=True)
+
+
+def _put_in_place(temporary: Path, target: Path, *, overwrite: bool) -> None:
+    if not overwrite:
+        try:
+            target.hardlink_to(temporary)  # unlike a rename, refuses a file that has appeared meanwhile
+        except FileExistsError:
+            raise InvalidInput(f"{target} exists already; choose another name") from None
+        except OSError:  # a file system without hard links
+            pass
+        else:
+            return
+    temporary.replace(target)
 
 
 def _temporary(target: Path) -> Path:

@@ -1,0 +1,1 @@
+"""Who may do what: the gate before every route, signing in, and passwords."""
