@@ -277,6 +277,8 @@ class AnswerSheet:
         ).fetchone()
         if lease is not None:
             origin = Origin.from_json(lease["origin"])
+        elif origin is None:  # said again, after an undo or to correct it: it came before them as it did at first
+            origin = self._last_origin(connection, person, said.item)
         guideline = connection.execute("SELECT coalesce(max(version), 0) FROM guideline").fetchone()[0]
         body: dict[str, Any] = {
             "kind": said.kind,
@@ -290,6 +292,14 @@ class AnswerSheet:
         event = happen(connection, Event(EventKind.ANSWERED, person, body, item=said.item, batch=batch, key=said.key))
         connection.execute("DELETE FROM lease WHERE item = ? AND person = ?", (said.item, person))
         return Receipt(event.seq, event.at, (said.item,))
+
+    def _last_origin(self, connection: sqlite3.Connection, person: str, item: int) -> Origin | None:
+        row = connection.execute(
+            "SELECT json_extract(body, '$.origin') AS origin FROM event WHERE item = ? AND person = ?"
+            " AND kind = 'answered' ORDER BY seq DESC LIMIT 1",
+            (item, person),
+        ).fetchone()
+        return None if row is None else Origin.from_json(row["origin"])
 
     def _undo_receipt(self, connection: sqlite3.Connection, event: Event) -> Receipt:
         rows = connection.execute(

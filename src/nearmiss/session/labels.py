@@ -19,7 +19,7 @@ _LONGEST_NAME = 200
 _CHANGEABLE = ("name", "description", "color", "key", "position")
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 #: Keys that mean something else on the labelling page.
-RESERVED_KEYS = frozenset("useh?/ ")
+RESERVED_KEYS = frozenset("usqnegh?/ ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,6 +250,7 @@ class Project:
         facts: ModelFacts,
         probabilities: npt.NDArray[np.float32],
         entries: Sequence[QueueEntry],
+        drawn: Sequence[QueueEntry],
         request: int,
     ) -> ModelFacts:
         """Put a new model and its queue in use, both at once.
@@ -262,7 +263,7 @@ class Project:
         self.models.write_probabilities(facts.version, probabilities)
         with self.database.writing() as connection:
             self.models.publish(connection, facts)
-            self.queue.replace(connection, entries)
+            self.queue.replace(connection, entries, drawn)
             connection.execute("INSERT OR REPLACE INTO request (name, value) VALUES (?, ?)", (_TRAINED, request))
         self.models.prune()
         latest = self.models.latest()

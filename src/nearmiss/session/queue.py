@@ -6,7 +6,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nearmiss.errors import InvalidInput
 from nearmiss.loop.streams import named_generator
@@ -38,7 +38,10 @@ _BEGUN = f"""
     JOIN item ON item.id = decision.item JOIN event ON event.seq = decision.event
     WHERE decision.answers > 0 AND NOT decision.settled AND {_OPEN} ORDER BY decision.event LIMIT 1
 """
-_DRAWN = f"SELECT item.* FROM item WHERE draw > :floor AND {_OPEN} ORDER BY draw LIMIT 1"
+_DRAWN = f"""
+    SELECT item.*, (SELECT origin FROM drawn WHERE drawn.item = item.id) AS origin
+    FROM item WHERE draw > :floor AND {_OPEN} ORDER BY draw LIMIT 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +145,34 @@ class Queue:
         with self._database.reading() as connection:
             return tuple(row["item"] for row in connection.execute("SELECT item FROM queue ORDER BY position"))
 
-    def replace(self, connection: sqlite3.Connection, entries: Sequence[QueueEntry]) -> None:
-        """Put a new order in the place of the old one, as part of a larger change; what is handed out stays."""
+    def upcoming_draws(self, n: int) -> tuple[int, ...]:
+        """List the texts that come next in the random order, by number; nobody has answered them."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT id FROM item WHERE NOT EXISTS (SELECT 1 FROM answer WHERE answer.item = item.id)"
+                " ORDER BY draw LIMIT ?",
+                (n,),
+            )
+            return tuple(row["id"] for row in rows)
+
+    def replace(
+        self, connection: sqlite3.Connection, entries: Sequence[QueueEntry], drawn: Sequence[QueueEntry] = ()
+    ) -> None:
+        """Put a new order in the place of the old one, as part of a larger change; what is handed out stays.
+
+        Parameters
+        ----------
+        entries
+            The queue, best first.
+        drawn
+            What the model says of texts that are about to be drawn at random.
+        """
         connection.execute("DELETE FROM queue")
+        connection.execute("DELETE FROM drawn")
+        connection.executemany(
+            "INSERT INTO drawn (item, origin) VALUES (?, ?)",
+            [(entry.item, json.dumps(entry.origin.as_json())) for entry in drawn],
+        )
         connection.executemany(
             "INSERT INTO queue (position, item, origin) VALUES (?, ?, ?)",
             [
@@ -185,7 +213,11 @@ class Queue:
         if row is not None:
             return Pick(as_item(row), Origin.from_json(row["origin"]))
         row = self._drawn(connection, asked)
-        return None if row is None else Pick(as_item(row), Origin(Source.AUDIT if audit else Source.RANDOM))
+        if row is None:
+            return None
+        source = Source.AUDIT if audit else Source.RANDOM
+        known = Origin(source) if row["origin"] is None else Origin.from_json(row["origin"])
+        return Pick(as_item(row), replace(known, source=source))
 
     def _drawn(self, connection: sqlite3.Connection, asked: dict[str, object]) -> sqlite3.Row | None:
         """Take the next text of the random order; what came back meanwhile (undone, lease run out) is taken last."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from nearmiss.session.ground import Ground
 from nearmiss.session.origins import Neighbor, Origin, Source
 from nearmiss.session.queue import QueueEntry
 
-__all__ = ["cover", "needed_signals", "rank"]
+__all__ = ["cover", "described", "needed_signals", "rank"]
 
 #: After the batch a strategy would choose comes a reserve this many times its size: nobody ever waits for a model.
 _RESERVE = 4
@@ -68,6 +69,16 @@ def rank(
     return tuple(entries)
 
 
+def described(
+    numbers: Sequence[int], inference: Inference, features: Array, ground: Ground, *, model: int
+) -> tuple[QueueEntry, ...]:
+    """Say of texts that are drawn at random what is said of picks, so that nothing tells them apart beforehand."""
+    rows = np.array([number - 1 for number in numbers], dtype=np.int64)
+    return tuple(
+        _entries(Origin(Source.RANDOM, model=model), rows, np.full(len(rows), np.nan), inference, features, ground)
+    )
+
+
 def cover(features: Array, ground: Ground, n: int, rng: np.random.Generator) -> tuple[QueueEntry, ...]:
     """Choose a first batch that covers the pool, before there is a model (TypiClust, Hacohen et al. 2022)."""
     open_rows = np.setdiff1d(np.arange(ground.texts, dtype=np.int64), ground.closed_rows)
@@ -110,7 +121,7 @@ def _entries(
         best = np.argsort(-probabilities, kind="stable")[:_GUESSES]
         reason = replace(
             origin,
-            score=float(score),
+            score=None if np.isnan(score) else float(score),
             labels=tuple(ground.labels[c] for c in best),
             probabilities=tuple(round(float(probabilities[c]), 4) for c in best),
             neighbors=neighbors[position],
@@ -120,7 +131,7 @@ def _entries(
 
 
 def _neighbors(rows: IndexArray, log_probs: FloatArray, features: Array, ground: Ground) -> list[tuple[Neighbor, ...]]:
-    if not len(ground.rows):
+    if not len(ground.rows) or not len(rows):
         return [()] * len(rows)
     found = nearest_neighbors(features[rows], features[ground.rows], _NEIGHBORS)
     k = found.indices.shape[1]

@@ -59,6 +59,8 @@ _FIRST = (
     " origin TEXT NOT NULL, PRIMARY KEY (item, person)) STRICT, WITHOUT ROWID",
     "CREATE TABLE queue (position INTEGER PRIMARY KEY, item INTEGER NOT NULL REFERENCES item (id),"
     " origin TEXT NOT NULL) STRICT",
+    # Texts about to be drawn at random, explained like the others: nothing must tell an audit from a pick.
+    "CREATE TABLE drawn (item INTEGER PRIMARY KEY REFERENCES item (id), origin TEXT NOT NULL) STRICT",
     "CREATE TABLE model (version INTEGER PRIMARY KEY, at TEXT NOT NULL, facts TEXT NOT NULL) STRICT",
     "CREATE TABLE request (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT",
     "CREATE VIRTUAL TABLE item_words USING fts5 (text, pair, content='item', content_rowid='id',"

@@ -23,7 +23,7 @@ from nearmiss.session.ground import Ground, read_ground
 from nearmiss.session.plans import TFIDF, Plan, choose_plan
 from nearmiss.session.project import Project
 from nearmiss.session.published import ModelFacts
-from nearmiss.session.ranking import cover, needed_signals, rank
+from nearmiss.session.ranking import cover, described, needed_signals, rank
 from nearmiss.session.settings import AUTO, Settings
 from nearmiss.text.corpus import Texts
 
@@ -214,15 +214,18 @@ class Trainer:
         )
         if inference.log_probs is None:
             raise InvalidInput("the classifier gave no log-probabilities when asked for them")
+        features = inference.representations[representation]
         entries = rank(
             strategy,
             inference,
-            inference.representations[representation],
+            features,
             ground,
             model=version,
             batch=settings.batch,
             rng=named_generator(project.seed, "selection", version),
         )
+        upcoming = [number for number in project.queue.upcoming_draws(2 * settings.batch) if number <= ground.texts]
+        drawn = described(upcoming, inference, features, ground, model=version)
         probabilities = np.exp(inference.log_probs.astype(np.float32))
         facts = ModelFacts(
             version=version,
@@ -239,7 +242,7 @@ class Trainer:
             texts=ground.texts,
             notes=notes,
         )
-        return project.publish(facts, probabilities, entries, request)
+        return project.publish(facts, probabilities, entries, drawn, request)
 
     def _changed(self, latest: ModelFacts, labels: tuple[int, ...], probabilities: np.ndarray) -> float | None:
         """Give the share of texts that the new model labels otherwise than the one before it."""
