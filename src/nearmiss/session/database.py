@@ -19,6 +19,13 @@ __all__ = ["Database"]
 
 #: Seconds to wait for another process that is writing.
 _PATIENCE = 60.0
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",  # not NORMAL: in WAL mode only FULL syncs at each commit, and a label is acknowledged after it
+    "foreign_keys=ON",
+    "recursive_triggers=ON",  # or REPLACE would delete from what is append-only without its triggers noticing
+    "trusted_schema=OFF",
+)
 _OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
 
 
@@ -139,8 +146,7 @@ class Database:
         with self._told():
             connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
             connection.row_factory = sqlite3.Row
-            # FULL, not NORMAL: in WAL mode only FULL syncs at each commit, and a label is acknowledged after it.
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
+            for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
             migrate(connection, str(self.path))
         self._local.connection = connection
