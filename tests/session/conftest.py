@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -71,3 +73,15 @@ def dump():
             }
 
     return read
+
+
+@pytest.fixture
+def run_python():
+    """Run a program of ours to its end in a process of its own."""
+
+    def run(code, *arguments):
+        return subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60, check=True
+        )
+
+    return run

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -149,9 +149,7 @@ class Labelling(RuleBasedStateMachine):
         stands = None if label is None else self.reference.stands_for(label)
         self.reference.said.append(Said(seq, person, item, kind, stands, source, self.reference.acts))
 
-    @rule(
-        person=PEOPLE, item=ITEMS, kind=st.sampled_from(AnswerKind), pick=LABELS, source=ORIGINS, keyed=st.booleans()
-    )
+    @rule(person=PEOPLE, item=ITEMS, kind=st.sampled_from(AnswerKind), pick=LABELS, source=ORIGINS, keyed=st.booleans())
     def answer(self, person, item, kind, pick, source, keyed):
         label = self.label(pick) if kind is AnswerKind.LABEL else None
         key = f"key {len(self.reference.said)} {self.reference.acts}" if keyed else None
@@ -293,7 +291,9 @@ class Labelling(RuleBasedStateMachine):
     @invariant()
     def labels_are_as_they_were_made(self):
         decided = Counter((self.reference.decision(item) or [None])[0] for item in range(1, 4))
-        told = {each.id: (each.name, each.retired, each.merged_into, each.texts) for each in self.project.labels.every()}
+        told = {
+            each.id: (each.name, each.retired, each.merged_into, each.texts) for each in self.project.labels.every()
+        }
         assert told == {
             number: (known.name, known.retired, known.into, decided[number])
             for number, known in self.reference.labels.items()
@@ -315,7 +315,11 @@ class Labelling(RuleBasedStateMachine):
 
 TestLabelling = Labelling.TestCase
 TestLabelling.settings = settings(
-    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=30,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking a history that is kept on a disk takes minutes
 )
 
 
@@ -329,12 +333,24 @@ def test_rebuilding_knows_labels_that_came_after_the_first_answer(project):
     assert rebuilt(project) == now
 
 
+def test_rebuilding_knows_labels_that_came_after_a_settlement(project):
+    project.answers.settle("ann", 1, project.labels.named("animal").id)
+    project.labels.retire("ann", project.labels.named("animal").id)
+    project.answers.settle("ann", 1, project.labels.add("ann", "plant").id)
+    with project.database.reading() as connection:
+        now = present(connection)
+    assert rebuilt(project) == now
+
+
 @pytest.mark.parametrize("table", ["event", "item"])
 @pytest.mark.parametrize("change", ["UPDATE {} SET {} = 'x'", "DELETE FROM {}"])
 def test_history_and_texts_are_append_only(project, table, change):
     project.tell("1", "animal")
     column = {"event": "person", "item": "text"}[table]
-    with pytest.raises(sqlite3.IntegrityError, match=f"{table} is append-only"), project.database.writing() as connection:
+    with (
+        pytest.raises(sqlite3.IntegrityError, match=f"{table} is append-only"),
+        project.database.writing() as connection,
+    ):
         connection.execute(change.format(table, column))
     assert project.texts.get(1).text.startswith("cat")
 

@@ -82,8 +82,8 @@ def train(
             typer.echo(f"{folder}: a model fine-tuned on every label of {opened.name}")
             return
         from nearmiss.experiment.journal import take_lock
+        from nearmiss.session.trainer_state import LOCK
         from nearmiss.session.training import Trainer
-        from nearmiss.session.worker import LOCK
 
         with take_lock(opened.folder / LOCK):
             facts = Trainer(opened).train()

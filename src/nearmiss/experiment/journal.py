@@ -325,8 +325,13 @@ def _built(kind: type[_Record], values: dict[str, Any], listed: str, where: str)
         ) from None
 
 
-def take_lock(path: Path) -> BinaryIO:
+def take_lock(path: Path, patience: float = _LOCK_PATIENCE_SECONDS) -> BinaryIO:
     """Lock through the kernel, which lets go when the process ends, however it ends: no lock is ever stale.
+
+    Parameters
+    ----------
+    patience
+        Seconds to wait for whoever holds it.
 
     Raises
     ------
@@ -334,7 +339,7 @@ def take_lock(path: Path) -> BinaryIO:
         Another process holds it, and goes on holding it.
     """
     file = path.open("wb")
-    deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
+    deadline = time.monotonic() + patience
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

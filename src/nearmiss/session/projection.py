@@ -23,7 +23,8 @@ _SAYINGS = (EventKind.ANSWERED, EventKind.SETTLED)
 def happen(connection: sqlite3.Connection, event: Event) -> Event:
     """Append an event and change the present accordingly."""
     written = append(connection, event)
-    _apply(connection, written)
+    _record(connection, written)
+    _follow(connection, written)
     return written
 
 
@@ -35,12 +36,9 @@ def rebuild(connection: sqlite3.Connection) -> None:
     said: set[tuple[int, str]] = set()
     for row in connection.execute("SELECT * FROM event ORDER BY seq").fetchall():
         event = as_event(row)
+        _record(connection, event)
         if event.kind in _SAYINGS and event.item is not None:
             said.add((event.item, event.person))
-        elif event.kind is EventKind.UNDONE:
-            _strike(connection, event)
-        else:
-            _apply(connection, event)
     for item, person in said:
         _refresh_answer(connection, item, person)
     _decide_all(connection, {item for item, _ in said})
@@ -55,12 +53,16 @@ def resolved_label(connection: sqlite3.Connection, label: int) -> int | None:
         label = row["merged_into"]
 
 
-def _apply(connection: sqlite3.Connection, event: Event) -> None:
-    _CHANGES[event.kind](connection, event)
+def _record(connection: sqlite3.Connection, event: Event) -> None:
+    """Write down what the event itself says."""
+    if event.kind in _RECORDS:
+        _RECORDS[event.kind](connection, event)
 
 
-def _texts_added(connection: sqlite3.Connection, event: Event) -> None:
-    """Nothing follows: the texts themselves are part of the history."""
+def _follow(connection: sqlite3.Connection, event: Event) -> None:
+    """Derive anew what follows from it for answers and decisions."""
+    if event.kind in _CONSEQUENCES:
+        _CONSEQUENCES[event.kind](connection, event)
 
 
 def _label_added(connection: sqlite3.Connection, event: Event) -> None:
@@ -78,21 +80,19 @@ def _label_changed(connection: sqlite3.Connection, event: Event) -> None:
 
 
 def _label_merged(connection: sqlite3.Connection, event: Event) -> None:
-    _change_label(connection, event, "merged_into = ?", event.body["into"])
+    connection.execute("UPDATE label SET merged_into = ? WHERE id = ?", (event.body["into"], event.body["label"]))
 
 
 def _label_retired(connection: sqlite3.Connection, event: Event) -> None:
-    _change_label(connection, event, "retired = ?", 1)
+    connection.execute("UPDATE label SET retired = 1 WHERE id = ?", (event.body["label"],))
 
 
 def _label_restored(connection: sqlite3.Connection, event: Event) -> None:
-    connection.execute("UPDATE label SET merged_into = NULL WHERE id = ?", (event.body["label"],))
-    _change_label(connection, event, "retired = ?", 0)
+    connection.execute("UPDATE label SET merged_into = NULL, retired = 0 WHERE id = ?", (event.body["label"],))
 
 
-def _change_label(connection: sqlite3.Connection, event: Event, change: str, value: int) -> None:
+def _label_stands_otherwise(connection: sqlite3.Connection, event: Event) -> None:
     label = event.body["label"]
-    connection.execute(f"UPDATE label SET {change} WHERE id = ?", (value, label))
     # Labels merged into this one stand and fall with it.
     family = "WITH RECURSIVE f (id) AS (SELECT ? UNION SELECT label.id FROM label JOIN f ON label.merged_into = f.id) "
     stands = resolved_label(connection, label) is not None
@@ -118,8 +118,7 @@ def _strike(connection: sqlite3.Connection, event: Event) -> None:
         connection.execute("INSERT OR IGNORE INTO undone (event, by) VALUES (?, ?)", (seq, event.seq))
 
 
-def _undone(connection: sqlite3.Connection, event: Event) -> None:
-    _strike(connection, event)
+def _taken_back(connection: sqlite3.Connection, event: Event) -> None:
     touched: set[tuple[int, str]] = set()
     for seq in event.body["events"]:
         row = connection.execute("SELECT item, person FROM event WHERE seq = ?", (seq,)).fetchone()
@@ -221,16 +220,23 @@ def _is_audit(connection: sqlite3.Connection, item: int) -> bool:
     return row is not None and row["source"] == "audit"
 
 
-_CHANGES: dict[EventKind, Callable[[sqlite3.Connection, Event], None]] = {
-    EventKind.TEXTS_ADDED: _texts_added,
+_Step = Callable[[sqlite3.Connection, Event], None]
+#: Texts added leave no record here: the texts themselves are part of the history.
+_RECORDS: dict[EventKind, _Step] = {
     EventKind.LABEL_ADDED: _label_added,
     EventKind.LABEL_CHANGED: _label_changed,
     EventKind.LABEL_MERGED: _label_merged,
     EventKind.LABEL_RETIRED: _label_retired,
     EventKind.LABEL_RESTORED: _label_restored,
-    EventKind.ANSWERED: _said,
-    EventKind.SETTLED: _said,
-    EventKind.UNDONE: _undone,
+    EventKind.UNDONE: _strike,
     EventKind.SETTINGS_CHANGED: _settings_changed,
     EventKind.GUIDELINES_CHANGED: _guidelines_changed,
+}
+_CONSEQUENCES: dict[EventKind, _Step] = {
+    EventKind.LABEL_MERGED: _label_stands_otherwise,
+    EventKind.LABEL_RETIRED: _label_stands_otherwise,
+    EventKind.LABEL_RESTORED: _label_stands_otherwise,
+    EventKind.ANSWERED: _said,
+    EventKind.SETTLED: _said,
+    EventKind.UNDONE: _taken_back,
 }

@@ -48,6 +48,7 @@ _FIRST = (
     " event INTEGER NOT NULL) STRICT",
     "CREATE INDEX decision_label ON decision (label)",
     "CREATE INDEX decision_disputed ON decision (item) WHERE disputed",
+    "CREATE INDEX decision_begun ON decision (event) WHERE answers > 0 AND NOT settled",
     "CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
     "CREATE TABLE guideline (version INTEGER PRIMARY KEY, text TEXT NOT NULL, at TEXT NOT NULL,"
     " person TEXT NOT NULL) STRICT",

@@ -9,8 +9,12 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
-__all__ = ["Activity", "TrainerState", "read_state", "write_state"]
+__all__ = ["LOCK", "TAKEN", "Activity", "TrainerState", "read_state", "write_state"]
 
+#: The file in a project's folder that its one trainer keeps locked.
+LOCK = "trainer.lock"
+#: How a training process ends when another trains the project.
+TAKEN = 75
 _FILE = "trainer.json"
 
 

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from nearmiss.session.project import Project
-from nearmiss.session.trainer_state import Activity, TrainerState, read_state, write_state
+from nearmiss.session.trainer_state import TAKEN, Activity, TrainerState, read_state, write_state
 
 __all__ = ["TrainingProcess"]
 
@@ -21,6 +21,8 @@ _LOG = "trainer.log"
 _LARGEST_LOG = 2**20
 #: Seconds before a process that ended by itself is started again; each failure in a row doubles them.
 _FIRST_WAIT, _LONGEST_WAIT = 2.0, 120.0
+#: Seconds until it is seen again whether another server still trains the project.
+_AGAIN = 20.0
 #: A process that has run this long has not failed in a row.
 _LIVED = 60.0
 
@@ -41,6 +43,7 @@ class TrainingProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._passed_over = 0
         self._cancelled = False
+        self._is_ours = True
         self._watcher = threading.Thread(target=self._watch, name="trainer watch", daemon=True)
 
     def __enter__(self) -> Self:
@@ -53,7 +56,8 @@ class TrainingProcess:
         self._stopping.set()
         self._kill()
         self._watcher.join(timeout=5)
-        self._tell(TrainerState(Activity.OFF))
+        if self._is_ours:
+            self._tell(TrainerState(Activity.OFF))
 
     def state(self) -> TrainerState:
         """Say what it is doing."""
@@ -70,6 +74,7 @@ class TrainingProcess:
         wait = _FIRST_WAIT
         while not self._stopping.is_set():
             started = time.monotonic()
+            code = -1
             try:
                 code = self._run()
                 error = _ended(code, self._project.folder)
@@ -77,6 +82,10 @@ class TrainingProcess:
                 error = f"the training process cannot be started: {failure.strerror or failure}"
             if self._stopping.is_set():
                 return
+            self._is_ours = code != TAKEN
+            if not self._is_ours:  # another server trains this project, and tells how that goes
+                self._stopping.wait(_AGAIN)
+                continue
             if self._cancelled:
                 self._cancelled = False
                 self._tell(TrainerState(Activity.CANCELLED))
@@ -106,7 +115,11 @@ class TrainingProcess:
                 env={**os.environ, "OMP_WAIT_POLICY": "passive"},
                 start_new_session=True,  # Ctrl-C in the terminal is for the server, which then ends this
             )
-        return self._process.wait()
+        try:
+            return self._process.wait()
+        finally:
+            if self._process.stdin is not None:
+                self._process.stdin.close()
 
     def _kill(self) -> None:
         with self._lock:

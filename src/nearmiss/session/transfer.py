@@ -140,7 +140,8 @@ def write_export(
     """
     items = export_items(project, everything=everything)
     names = tuple(label.name for label in project.labels.offered())
-    write_items(items, path, form=form, label_names=names, overwrite=overwrite)
+    guideline = project.settings.guidelines().text
+    write_items(items, path, form=form, label_names=names, overwrite=overwrite, guideline=guideline)
     return len(items)
 
 

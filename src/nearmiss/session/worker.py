@@ -17,12 +17,13 @@ from nearmiss.errors import NearmissError, RunConflict
 from nearmiss.experiment.journal import take_lock
 from nearmiss.kernel_cache import keep_few_kernels
 from nearmiss.session.project import Project
-from nearmiss.session.trainer_state import Activity, TrainerState, write_state
+from nearmiss.session.trainer_state import LOCK, TAKEN, Activity, TrainerState, write_state
 from nearmiss.session.training import Did, Step, Trainer
 
-__all__ = ["LOCK", "main", "work"]
+__all__ = ["main", "work"]
 
-LOCK = "trainer.lock"
+#: Seconds to wait for a trainer that is about to notice that its parent is gone.
+_PATIENCE = 2.0
 #: Seconds between two looks at the project, which cost microseconds.
 _LOOK = 0.2
 #: After this many seconds without an event a model is due for a single new label.
@@ -37,9 +38,9 @@ def main() -> None:
     threading.Thread(target=_die_with_parent, daemon=True).start()
     keep_few_kernels()
     try:
-        lock = take_lock(folder / LOCK)
+        lock = take_lock(folder / LOCK, _PATIENCE)
     except RunConflict:  # whoever holds it trains this project already, and tells its state
-        return
+        sys.exit(TAKEN)
     with lock, Project.open(folder) as project:
         work(project, passed_over, threading.Event())
 

@@ -93,7 +93,7 @@ def read_tasks(
         fields = text_fields(bodies[position], columns, TAKEN_KEYS)
         said = _said(task, control, others)
         disagreeing += said.disagree
-        predictions = task.members("predictions")
+        predictions = _predictions(task)
         several += len(predictions) > 1
         suggestion = _suggestion(predictions[-1], control) if predictions else None
         ref = fields.ref if fields.ref is not None else task.text("id")
@@ -138,6 +138,14 @@ one label here: leave one of them
     return given[0] if given else None
 
 
+def _predictions(task: JsonObject) -> list[JsonObject]:
+    """Return a task's predictions; an export may name them by their numbers alone, which say nothing here."""
+    entries = task.entries("predictions")
+    if all(isinstance(entry, int) for entry in entries):
+        return []
+    return task.members("predictions")
+
+
 def _data(task: JsonObject) -> JsonObject:
     if "data" not in task:
         raise InvalidData(f'{task.place} has no "data", though others have; put its text under "data"')
@@ -149,7 +157,7 @@ def _control(tasks: Sequence[JsonObject], asked: str | None, where: str) -> str 
     found: dict[str, None] = {}
     for task in tasks:
         for part in ("annotations", "predictions"):
-            for said in task.members(part):
+            for said in _predictions(task) if part == "predictions" else task.members(part):
                 for result in said.members("result"):
                     if result.values.get("type") == "choices":
                         found[result.text("from_name") or ""] = None
