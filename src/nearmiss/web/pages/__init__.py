@@ -7,9 +7,35 @@ from collections.abc import Callable, Sequence
 from starlette.routing import Route
 
 from nearmiss.web.context import Context
-from nearmiss.web.pages import api, label
+from nearmiss.web.pages import (
+    api,
+    browse,
+    bulk,
+    items,
+    label,
+    people,
+    progress,
+    settings,
+    settle,
+    training,
+    transfer,
+    welcome,
+)
 
 __all__ = ["PAGES"]
 
 #: Every page, in the order in which routes are tried.
-PAGES: tuple[Callable[[Context], Sequence[Route]], ...] = (label.routes, api.routes)
+PAGES: tuple[Callable[[Context], Sequence[Route]], ...] = (
+    label.routes,
+    api.routes,
+    browse.routes,
+    bulk.routes,
+    items.routes,
+    settle.routes,
+    progress.routes,
+    settings.routes,
+    training.routes,
+    people.routes,
+    transfer.routes,
+    welcome.routes,
+)

@@ -67,9 +67,7 @@ def _work(project: Project) -> list[_Work]:
         labels = {row["person"]: row["n"] for row in rows}
     known = {person.name: person for person in project.people.every()}
     names = [*known, *(name for name in sorted(labels) if name not in known)]
-    return [
-        _Work(name, known.get(name), labels.get(name, 0), speeds.get(name), agreements.get(name)) for name in names
-    ]
+    return [_Work(name, known.get(name), labels.get(name, 0), speeds.get(name), agreements.get(name)) for name in names]
 
 
 def _add(visit: Visit) -> Response:
