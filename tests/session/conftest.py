@@ -40,7 +40,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def make_project(tmp_path):
-    """Make projects of n texts (or the texts given) with the labels ``animal`` and ``metal``; all are closed at the end."""
+    """Make projects of n texts, or of the texts given, and close them at the end."""
     made = []
 
     def make(texts=12, labels=("animal", "metal"), seed=0, **settings):

@@ -50,8 +50,7 @@ def test_everything_acknowledged_survives_a_kill(make_project):
     printed = []
     for turn in range(10):
         with labelling(project.folder, turn) as child:
-            for _ in range(rng.randrange(1, 60)):
-                printed.append(child.stdout.readline().split())
+            printed += [child.stdout.readline().split() for _ in range(rng.randrange(1, 60))]
             child.send_signal(signal.SIGKILL)
             printed += [line.split() for line in child.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
         with Project.open(project.folder) as again:

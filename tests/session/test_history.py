@@ -1,4 +1,4 @@
-"""The history is the truth: the present always is what a slow, obvious reading of it says, and can be rebuilt from it."""
+"""The history is the truth: the present is what a slow, obvious reading of it says, and can be rebuilt from it."""
 
 from __future__ import annotations
 

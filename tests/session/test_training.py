@@ -292,20 +292,52 @@ def test_skipped_texts_are_not_ranked_again(pool):
     assert not set(skipped) & set(project.queue.order())
 
 
-def test_passing_over_waits_for_something_new(pool):
+@pytest.fixture
+def failing(pool, tmp_path):
+    """A project whose next training fails, with a model from before."""
     project = pool()
     label(project, 1, 2, 3, 4)
-    trainer = Trainer(project)
+    Trainer(project).step()
+    project.settings.change("ann", {"classifier": "finetuned", "encoder": str(tmp_path / "nowhere")})
+    label(project, 5, 6, 7, 8)
+    return project
+
+
+def fail(trainer):
+    with pytest.raises(NearmissError, match="nowhere"):
+        trainer.step()
+
+
+def test_passing_over_waits_for_something_new(failing):
+    trainer = Trainer(failing)
+    fail(trainer)
     trainer.pass_over()
-    assert did(trainer) is Did.COVERED
     assert did(trainer) is Did.NOTHING
-    label(project, 5)
-    assert did(trainer) is Did.TRAINED
-    project.request_training()
+    label(failing, 9)
+    fail(trainer)
     trainer.pass_over()
     assert did(trainer) is Did.NOTHING
-    project.request_training()
-    assert did(trainer) is Did.TRAINED
+    failing.request_training()
+    fail(trainer)
+    trainer.pass_over()
+    assert did(trainer, quiet=True) is Did.NOTHING
+
+
+@pytest.mark.parametrize("news", ["settings", "label", "request"])
+def test_what_came_while_a_training_failed_is_not_passed_over(failing, news):
+    trainer = Trainer(failing)
+    fail(trainer)
+    if news == "settings":
+        failing.settings.change("ann", {"classifier": "tfidf"})
+    elif news == "label":
+        label(failing, 9)
+    else:
+        failing.request_training()
+    trainer.pass_over()
+    if news == "settings":
+        assert did(trainer) is Did.TRAINED
+    else:
+        fail(trainer)
 
 
 def test_a_trainer_told_what_was_cancelled_waits_for_something_new(pool):

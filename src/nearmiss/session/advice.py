@@ -73,7 +73,8 @@ def wilson_interval(right: int, n: int) -> Interval:
     scale = 1 + _Z**2 / n
     middle = (share + _Z**2 / (2 * n)) / scale
     reach = _Z * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2)) / scale
-    return Interval(share, max(0.0, middle - reach), min(1.0, middle + reach))
+    # The bounds meet the share where all or none are right; rounding must not carry them past it.
+    return Interval(share, max(0.0, min(share, middle - reach)), min(1.0, max(share, middle + reach)))
 
 
 def advise(history: Sequence[ModelFacts]) -> Advice:
@@ -104,7 +105,7 @@ def advise(history: Sequence[ModelFacts]) -> Advice:
         return Advice(
             Verdict.TOO_EARLY,
             f"Too early to tell: {checks} so far.",
-            f"Accuracy is measured by texts drawn at random; with fewer than {FEWEST_CHECKS} it could be almost anything.",
+            f"Accuracy is measured by texts drawn at random; fewer than {FEWEST_CHECKS} tell next to nothing.",
         )
     accuracy = wilson_interval(latest.audits_right, latest.audits)
     told = f"{_percent(accuracy.share)} of the random checks are right (95 %: {_percents(accuracy)})"

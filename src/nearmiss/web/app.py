@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable
 from functools import cache
@@ -19,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 from nearmiss._version import __version__
 from nearmiss.errors import NearmissError
@@ -71,13 +72,13 @@ def create_app(project: Project, trainings: Trainings, address: Address, *, owne
         routes=[
             *login_routes(door),
             *(route for page in PAGES for route in page(context)),
-            Mount("/static", StaticFiles(directory=_HERE / "static"), name="static"),
+            Mount("/static", _Static(directory=_HERE / "static"), name="static"),
         ],
         middleware=[Middleware(GZipMiddleware, minimum_size=1000)],
         exception_handlers={
-            NearmissError: _teller(templates, HTTPStatus.BAD_REQUEST),
-            HTTPException: _teller(templates, None),
-            Exception: _teller(templates, HTTPStatus.INTERNAL_SERVER_ERROR),
+            NearmissError: _teller(templates),
+            HTTPException: _teller(templates),
+            Exception: _teller(templates),
         },
     )
     return Gate(
@@ -98,6 +99,22 @@ def _person(request: Request, project: Project) -> Person:
     return project.people.get(name)
 
 
+class _Static(StaticFiles):
+    """Our files: kept for good under the address that names their content, asked for anew under any other."""
+
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = HTTPStatus.OK,
+    ) -> Response:
+        answer = super().file_response(full_path, stat_result, scope, status_code)
+        named = _static(Path(full_path).name).endswith(f"?{scope['query_string'].decode('latin-1')}")
+        answer.headers["Cache-Control"] = "max-age=31536000, immutable" if named else "no-cache"
+        return answer
+
+
 @cache
 def _static(name: str) -> str:
     """Give a static file's address; it changes with the file, so that browsers may keep it."""
@@ -105,13 +122,13 @@ def _static(name: str) -> str:
     return f"/static/{name}?{digest}"
 
 
-def _teller(templates: Jinja2Templates, status: HTTPStatus | None) -> Callable[[Request, Exception], Response]:
+def _teller(templates: Jinja2Templates) -> Callable[[Request, Exception], Response]:
     """Make a handler that tells an error in the form that was asked for, without a traceback."""
 
     def tell(request: Request, error: Exception) -> Response:
-        code, told = status or HTTPStatus.INTERNAL_SERVER_ERROR, str(error)
+        code, told = _status(error), str(error)
         if isinstance(error, HTTPException):
-            code, told = HTTPStatus(error.status_code), error.detail
+            told = error.detail
         elif not isinstance(error, NearmissError):
             told = "Something went wrong here; what was saved is safe. The terminal has the details."
         if request.url.path.startswith("/api/"):
@@ -120,3 +137,11 @@ def _teller(templates: Jinja2Templates, status: HTTPStatus | None) -> Callable[[
         return templates.TemplateResponse(request, "error.html", facts, status_code=code)
 
     return tell
+
+
+def _status(error: Exception) -> HTTPStatus:
+    if isinstance(error, HTTPException):
+        return HTTPStatus(error.status_code)
+    if type(error) is NearmissError:  # a full disk, a locked file: it may pass, and the page tries again
+        return HTTPStatus.SERVICE_UNAVAILABLE
+    return HTTPStatus.BAD_REQUEST if isinstance(error, NearmissError) else HTTPStatus.INTERNAL_SERVER_ERROR

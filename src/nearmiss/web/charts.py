@@ -12,8 +12,8 @@ from nearmiss.errors import InvalidInput
 
 __all__ = ["CurvePoint", "learning_curve", "share_bar", "swatch"]
 
-_WIDTH, _HEIGHT = 720.0, 320.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 74.0, 24.0, 20.0, 64.0
+_WIDTH, _HEIGHT = 720.0, 360.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 92.0, 28.0, 20.0, 72.0
 #: About so many numbers stand below the picture.
 _TICKS = 5
 
@@ -136,7 +136,7 @@ def _frame(most: int) -> Markup:
     step = _step(most)
     for labels in range(0, most + 1, step):
         tick = Markup('<text class="low-tick" x="{}" y="{}">{}</text>')
-        parts.append(tick.format(_number(_across(labels, most)), _number(_HEIGHT - _BOTTOM + 24), labels))
+        parts.append(tick.format(_number(_across(labels, most)), _number(_HEIGHT - _BOTTOM + 28), labels))
     caption = Markup('<text class="low-tick" x="{}" y="{}">labels the model learned from</text>')
     parts.append(caption.format(_number((_LEFT + _WIDTH - _RIGHT) / 2), _number(_HEIGHT - 10)))
     return Markup("").join(parts)

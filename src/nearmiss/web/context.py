@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from starlette.requests import Request
@@ -12,6 +12,7 @@ from starlette.templating import Jinja2Templates
 from nearmiss.session.people import Person
 from nearmiss.session.project import Project
 from nearmiss.session.trainer_state import TrainerState
+from nearmiss.web.latest_pages import LatestPages
 
 __all__ = ["Context", "Trainings"]
 
@@ -42,9 +43,12 @@ class Context:
         The Jinja environment; autoescape is always on.
     person
         Says who sends a request; requests without a person never reach a page.
+    pages
+        Which labelling page each person loaded last.
     """
 
     project: Project
     trainings: Trainings
     templates: Jinja2Templates
     person: Callable[[Request], Person]
+    pages: LatestPages = field(default_factory=LatestPages)

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from nearmiss.session.items import Item
 from nearmiss.session.origins import Origin, Source
 
-__all__ = ["NeighborTold", "Reason", "reason_of"]
+__all__ = ["KEPT_BACK", "NeighborTold", "Reason", "reason_of"]
 
 _SHOWN = 3
 _START = 300
 #: Two labels this close in probability leave the model wavering.
 _WAVERS = 0.15
+#: Below this, even the likeliest label is doubtful.
+_SURE = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,12 @@ class Reason:
     guesses: tuple[tuple[str, float], ...]
     neighbors: tuple[NeighborTold, ...]
     details: str
+
+
+#: What is told before the answer in a project that is labelled without the model's guesses.
+KEPT_BACK = Reason(
+    "Chosen by nearmiss. What the model says of it is kept back in this project until it is answered.", "", (), (), ""
+)
 
 
 def reason_of(origin: Origin, names: Mapping[int, str], items: Mapping[int, Item], *, revealed: bool) -> Reason:
@@ -118,18 +126,24 @@ def _sentence(origin: Origin, guesses: tuple[tuple[str, float], ...], neighbors:
     if not guesses:
         return "There is no model yet: the first texts are spread over all there are."
     best, share = guesses[0]
-    near = Counter(neighbor.label for neighbor in neighbors[:_SHOWN]).most_common(1)
-    if near and near[0][0] != best:
-        label, count = near[0]
+    near = Counter(neighbor.label for neighbor in neighbors[:_SHOWN])
+    label, count = near.most_common(1)[0] if near else (best, 0)
+    if label != best and count > near[best]:
         like = f"Like {_NUMBERS[count]} “{label}” {'text' if count == 1 else 'texts'}"
-        return f"{like}, yet the model says “{best}” ({share:.0%}).".replace("%", " %")
+        return f"{like}, yet the model says “{best}” ({_percent(share)})."
     if len(guesses) > 1 and share - guesses[1][1] < _WAVERS:
         second, less = guesses[1]
-        return f"The model wavers between “{best}” ({share:.0%}) and “{second}” ({less:.0%}).".replace("%", " %")
-    return f"The model says “{best}” ({share:.0%}), and texts like it will gain from knowing.".replace("%", " %")
+        return f"The model wavers between “{best}” ({_percent(share)}) and “{second}” ({_percent(less)})."
+    if share < _SURE:
+        return f"The model says “{best}”, but is only {_percent(share)} sure."
+    return f"The model says “{best}” ({_percent(share)}); your answer bears it out, or corrects it."
 
 
 _NUMBERS = {1: "this", 2: "these two", 3: "these three"}
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _details(origin: Origin) -> str:

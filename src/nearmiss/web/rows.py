@@ -16,7 +16,7 @@ from nearmiss.session.labels import Label
 from nearmiss.session.people import Person
 from nearmiss.session.project import Project
 from nearmiss.session.published import Guess
-from nearmiss.web.sight import seen
+from nearmiss.web.sight import done_with, seen
 from nearmiss.web.visits import Form, number_in
 
 __all__ = ["FEW_LABELS", "GuessTold", "Row", "answer_in", "answers_of", "begins", "fresh_key", "guesses_told", "rows"]
@@ -24,6 +24,7 @@ __all__ = ["FEW_LABELS", "GuessTold", "Row", "answer_in", "answers_of", "begins"
 #: So many labels fit into a list to choose from; more are found by typing.
 FEW_LABELS = 20
 _START = 240
+_FEW_LINES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,14 @@ class Row:
     item
         The text.
     start
-        Its beginning, on one line; the same as the text where that is short.
+        Its beginning, on one line; the text as it is where that is short.
     label
         The label that holds; None while there is none, or while the visitor must not know.
     is_open
         Whether the visitor may see everyone's answers.
     disputed, settled, audit, answers
-        Where it stands; all empty while the visitor must not know.
+        Where it stands; all empty while the visitor must not know. Whether it is a random check is told to nobody who
+        may yet be asked about it.
     guess
         The model's likeliest label; None without a model, or while guesses are not to be seen.
     mine
@@ -72,22 +74,22 @@ class Row:
 def rows(project: Project, person: Person, found: Sequence[Found]) -> list[Row]:
     """Tell of each text what this person may know."""
     items = [each.item.id for each in found]
-    visible = seen(project, person, items)
+    visible, done = seen(project, person, items), done_with(project, person, items)
     labels = {label.id: label for label in project.labels.every()}
     mine = answers_of(project, person.name, items)
-    guesses = guesses_told(project, items, 1, closed={each.item.id for each in found if each.answers})
+    guesses = guesses_told(project, items, 1, closed=done)
     told = []
     for each in found:
         number, is_open = each.item.id, each.item.id in visible or not each.answers
         told.append(
             Row(
                 each.item,
-                begins(each.item.text),
+                _start(each.item.text),
                 labels.get(each.label) if is_open and each.label is not None else None,
                 is_open,
                 is_open and each.disputed,
                 is_open and each.settled,
-                is_open and each.audit,
+                number in done and each.audit,
                 each.answers if is_open else 0,
                 guesses[number][0] if guesses.get(number) else None,
                 _written(mine.get(number)),
@@ -119,7 +121,7 @@ def guesses_told(
     Parameters
     ----------
     closed
-        Texts that somebody has answered. In a project that is labelled without guesses, theirs alone are told.
+        Texts that the visitor is done with. In a project that is labelled without guesses, theirs alone are told.
     """
     names = {label.id: label.name for label in project.labels.every()}
     if project.settings.read().suggestions == "never":
@@ -164,6 +166,10 @@ def begins(text: str) -> str:
     """
     line = " ".join(text[: 2 * _START].split())
     return line if len(line) <= _START and len(text) <= 2 * _START else line[:_START].rstrip() + "…"
+
+
+def _start(text: str) -> str:
+    return text if len(text) <= _START and text.count("\n") < _FEW_LINES else begins(text)
 
 
 def fresh_key() -> str:

@@ -9,16 +9,22 @@ from nearmiss.session.browsing import Filter, State
 from nearmiss.session.people import Person
 from nearmiss.session.project import Project
 
-__all__ = ["found_by", "may_export", "reveals_answers", "seen"]
+__all__ = ["done_with", "found_by", "may_export", "reveals_answers", "seen"]
 
 
 def seen(project: Project, person: Person, items: Collection[int]) -> frozenset[int]:
     """Say of which of these texts a person may see everyone's answers.
 
-    An owner of all; others of those they have answered, that were settled, or that have all the answers wanted.
+    An owner of all; others of those they are done with.
     """
-    if person.role == "owner":
-        return frozenset(items)
+    return frozenset(items) if person.role == "owner" else done_with(project, person, items)
+
+
+def done_with(project: Project, person: Person, items: Collection[int]) -> frozenset[int]:
+    """Say which of these texts a person will not be asked about: nothing told of them can sway an answer.
+
+    They have answered them, or they were settled, or have all the answers wanted.
+    """
     settings = project.settings.read()
     with project.database.reading() as connection:
         rows = connection.execute(

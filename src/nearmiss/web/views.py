@@ -7,16 +7,16 @@ from dataclasses import asdict
 from hashlib import blake2b
 from typing import Any
 
+from nearmiss.session.advice import FEWEST_CHECKS, wilson_interval
 from nearmiss.session.answers import Answer
 from nearmiss.session.items import Item
 from nearmiss.session.labels import Label, shown_keys
-from nearmiss.session.overview import count
 from nearmiss.session.project import Project
-from nearmiss.session.published import Guess
+from nearmiss.session.published import Guess, ModelFacts
 from nearmiss.session.queue import Pick
 from nearmiss.session.trainer_state import TrainerState
 
-__all__ = ["item_view", "labels_version", "labels_view", "picks_view", "recent_view", "standing"]
+__all__ = ["item_view", "items_view", "labels_version", "labels_view", "picks_view", "recent_view", "standing"]
 
 #: Longer texts are cut, and the rest is sent when it is asked for.
 LONGEST_SENT = 20_000
@@ -25,7 +25,12 @@ _START = 160
 
 def picks_view(project: Project, picks: Sequence[Pick]) -> list[dict[str, Any]]:
     """Show texts that were handed out. Nothing here may tell a random check from any other pick."""
-    return [item_view(item, guess) for item, guess in _with_guesses(project, [pick.item for pick in picks])]
+    return items_view(project, [pick.item for pick in picks])
+
+
+def items_view(project: Project, items: Sequence[Item]) -> list[dict[str, Any]]:
+    """Show texts, with the model's guesses where people may see them."""
+    return [item_view(item, guess) for item, guess in _with_guesses(project, items)]
 
 
 def item_view(item: Item, guess: Guess | None) -> dict[str, Any]:
@@ -68,17 +73,26 @@ def labels_version(labels: Sequence[Label]) -> str:
 
 def standing(project: Project, person: str, trainer: TrainerState) -> dict[str, Any]:
     """Show where the project stands: progress, model, trainer."""
-    counts = count(project)
     facts = project.models.latest()
     with project.database.reading() as connection:
-        mine = connection.execute("SELECT count(*) FROM answer WHERE person = ?", (person,)).fetchone()[0]
+        # Texts are numbered from 1 without gaps; counting a hundred thousand would take longer than all the rest.
+        counts = connection.execute(
+            "SELECT (SELECT count(label) FROM decision) AS labeled, (SELECT coalesce(max(id), 0) FROM item) AS texts,"
+            " (SELECT count(*) FROM answer WHERE person = ?) AS mine",
+            (person,),
+        ).fetchone()
     return {
-        "progress": {"labeled": counts.labeled, "mine": mine, "texts": counts.texts},
-        "model": None
-        if facts is None
-        else {"version": facts.version, "at": facts.at, "trained_on": facts.trained_on, "classifier": facts.classifier},
+        "progress": {name: counts[name] for name in ("labeled", "mine", "texts")},
+        "model": None if facts is None else _model_view(facts),
         "trainer": asdict(trainer),
     }
+
+
+def _model_view(facts: ModelFacts) -> dict[str, Any]:
+    accuracy = None
+    if facts.audits >= FEWEST_CHECKS:
+        accuracy = {**asdict(wilson_interval(facts.audits_right, facts.audits)), "checks": facts.audits}
+    return {"version": facts.version, "at": facts.at, "trained_on": facts.trained_on, "accuracy": accuracy}
 
 
 def recent_view(project: Project, answers: Sequence[Answer]) -> list[dict[str, Any]]:

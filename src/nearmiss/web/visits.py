@@ -18,6 +18,7 @@ from starlette.routing import Route
 from nearmiss.errors import InvalidInput
 from nearmiss.session.people import Person
 from nearmiss.session.project import Project
+from nearmiss.web.charts import share_bar, swatch
 from nearmiss.web.context import Context
 
 __all__ = ["Form", "Notice", "Visit", "number_in", "owners_only", "reading", "writing"]
@@ -96,7 +97,8 @@ class Visit:
     def page(self, template: str, facts: Mapping[str, Any], status: int = 200) -> Response:
         """Answer with a page, which tells the notice that waits, if one does."""
         notice = _read_notice(self.request)
-        shown = {**facts, "notice": notice, "is_owner": self.is_owner}
+        drawing = {"share_bar": share_bar, "swatch": swatch}
+        shown = {**drawing, **facts, "notice": notice, "is_owner": self.is_owner}
         answer = self.context.templates.TemplateResponse(self.request, template, shown, status_code=status)
         if notice is not None:
             answer.headers["Set-Cookie"] = _cookie("", 0, secure=self.request.url.scheme == "https")

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from nearmiss.errors import InvalidInput
 from nearmiss.session.answers import Submission
 from nearmiss.session.exchange.records import AnswerKind
+from nearmiss.session.labels import Label
 from nearmiss.session.origins import Origin, Source
 from nearmiss.web.context import Context
-from nearmiss.web.reasons import reason_of
+from nearmiss.web.reasons import KEPT_BACK, reason_of
 from nearmiss.web.views import item_view, labels_version, labels_view, picks_view, standing
 
-__all__ = ["routes"]
+__all__ = ["MOST_HELD", "routes"]
 
-_MOST_HELD = 20
+#: Texts that a page may hold.
+MOST_HELD = 20
+#: Seconds; beyond, nobody was looking.
+_LONGEST_LOOK = 86_400
 Body = Mapping[str, Any]
 
 
@@ -46,11 +50,14 @@ def routes(context: Context) -> Sequence[Route]:
 
     def whole(request: Request) -> Response:
         item = context.project.texts.get(request.path_params["item"])
-        return PlainTextResponse(item.text if item.pair is None else f"{item.text}\n\n{item.pair}")
+        return JSONResponse({"text": item.text, "pair": item.pair})
 
     async def leave(request: Request) -> Response:
         person = await run_in_threadpool(context.person, request)
-        await run_in_threadpool(context.project.queue.leave, person.name)
+        async with request.form(max_files=0, max_fields=10) as form:
+            page = str(form.get("page", ""))
+        if context.pages.is_latest(person.name, page):
+            await run_in_threadpool(context.project.queue.leave, person.name)
         return Response(status_code=204)
 
     return [
@@ -71,16 +78,20 @@ class _Desk:
     def __init__(self, context: Context) -> None:
         self._project = context.project
         self._trainings = context.trainings
+        self._pages = context.pages
 
     def state(self, person: str) -> dict[str, Any]:
-        labels = self._project.labels.offered()
-        return {"labels_version": labels_version(labels), **standing(self._project, person, self._trainings.state())}
+        return self._state(person, self._project.labels.menu())
 
     def more(self, person: str, body: Body) -> dict[str, Any]:
-        held, wanted = _held(body), _wanted(body)
-        picks = self._project.queue.next(person, wanted, held) if wanted else ()
-        labels = self._project.labels.offered()
-        return {"items": picks_view(self._project, picks), "labels": labels_view(labels), **self.state(person)}
+        held, wanted, latest = _held(body), _wanted(body), self._is_latest(person, body)
+        picks = self._project.queue.next(person, wanted, held) if wanted and latest else ()
+        labels = self._project.labels.menu()
+        shown = {"items": picks_view(self._project, picks), "superseded": not latest, **self._state(person, labels)}
+        # The labels themselves travel only to a page that has others.
+        return (
+            shown if body.get("labels_version") == shown["labels_version"] else {**shown, "labels": labels_view(labels)}
+        )
 
     def answer(self, person: str, body: Body) -> dict[str, Any]:
         """Save an answer and send what is needed next, in one round trip."""
@@ -97,14 +108,27 @@ class _Desk:
         return {"event": receipt.event, "undone": list(receipt.items), "shown": shown, **self.state(person)}
 
     def hold(self, person: str, body: Body) -> dict[str, Any]:
-        self._project.queue.renew(person, _held(body))
+        if self._is_latest(person, body):
+            self._project.queue.renew(person, _held(body))
         return self.state(person)
 
     def why(self, person: str, item: int) -> dict[str, Any]:
         origin, answered = self._origin(person, item)
+        if not answered:
+            if self._project.settings.read().suggestions == "never":
+                return asdict(KEPT_BACK)
+            origin = self._with_guess(origin, item)
         names = {label.id: label.name for label in self._project.labels.every()}
         items = self._project.texts.many(neighbor.item for neighbor in origin.neighbors)
         return asdict(reason_of(origin, names, items, revealed=answered))
+
+    def _is_latest(self, person: str, body: Body) -> bool:
+        """Say whether the page that asks may hold texts; who asks without a page, a program, may."""
+        page = body.get("page")
+        return not isinstance(page, str) or self._pages.is_latest(person, page)
+
+    def _state(self, person: str, labels: Sequence[Label]) -> dict[str, Any]:
+        return {"labels_version": labels_version(labels), **standing(self._project, person, self._trainings.state())}
 
     def _origin(self, person: str, item: int) -> tuple[Origin, bool]:
         """Find how a text came before a person, and whether they have answered it."""
@@ -112,6 +136,14 @@ class _Desk:
         if given:
             return given[-1].origin, True
         return self._project.queue.origin(person, item) or Origin(Source.PERSON), False
+
+    def _with_guess(self, origin: Origin, item: int) -> Origin:
+        """Let the model in use speak of a text that was handed out before there was one, or drawn beyond what it told.
+
+        Without this, such texts would be told in other words than the rest, random checks among them.
+        """
+        guess = None if origin.labels or origin.source is Source.PERSON else self._project.models.guess(item)
+        return origin if guess is None else replace(origin, labels=guess.labels, probabilities=guess.probabilities)
 
     def _shown(self, item: int) -> dict[str, Any]:
         offered = self._project.settings.read().suggestions == "offered"
@@ -130,7 +162,7 @@ async def _body(request: Request) -> Body:
 
 
 def _submission(body: Body) -> Submission:
-    kind, seconds, label = body.get("kind"), body.get("seconds"), body.get("label")
+    kind, label = body.get("kind"), body.get("label")
     if kind not in tuple(AnswerKind):
         raise InvalidInput(f"kind {kind!r}; it must be one of {', '.join(AnswerKind)}")
     return Submission(
@@ -139,9 +171,17 @@ def _submission(body: Body) -> Submission:
         None if label is None else _whole(body, "label"),
         _key(body),
         str(body.get("note") or ""),
-        float(seconds) if isinstance(seconds, int | float) and not isinstance(seconds, bool) else None,
+        _seconds(body),
         body.get("suggestion_visible") is True,
     )
+
+
+def _seconds(body: Body) -> float | None:
+    """Read how long the text was looked at; no answer is refused for a time that says nothing."""
+    seconds = body.get("seconds")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return None
+    return float(seconds) if 0 <= seconds < _LONGEST_LOOK else None
 
 
 def _key(body: Body) -> str:
@@ -161,13 +201,13 @@ def _whole(body: Body, name: str) -> int:
 def _held(body: Body) -> list[int]:
     held = body.get("held", [])
     sound = isinstance(held, list) and all(isinstance(item, int) and not isinstance(item, bool) for item in held)
-    if not sound or len(held) > _MOST_HELD:
-        raise InvalidInput(f"held must be a list of at most {_MOST_HELD} numbers of texts")
+    if not sound or len(held) > MOST_HELD:
+        raise InvalidInput(f"held must be a list of at most {MOST_HELD} numbers of texts")
     return list(held)
 
 
 def _wanted(body: Body) -> int:
     want = body.get("want", 0)
-    if isinstance(want, bool) or not isinstance(want, int) or not 0 <= want <= _MOST_HELD:
-        raise InvalidInput(f"want is {want!r}; it must be from 0 to {_MOST_HELD}")
+    if isinstance(want, bool) or not isinstance(want, int) or not 0 <= want <= MOST_HELD:
+        raise InvalidInput(f"want is {want!r}; it must be from 0 to {MOST_HELD}")
     return want

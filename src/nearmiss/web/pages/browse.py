@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -50,7 +51,7 @@ class View:
         Raises
         ------
         InvalidInput
-            A number that is none, or a page size that is not offered.
+            A number that is none, page 0, or a page size that is not offered.
         UnknownName
             There is no such state.
 
@@ -69,6 +70,8 @@ class View:
             fields.get("person") or None,
         )
         view = cls(wanted, number_in("page", number) if number else 1, number_in("size", size) if size else SIZES[1])
+        if view.number < 1:
+            raise InvalidInput("page 0; pages count from 1")
         if view.size not in SIZES:
             raise InvalidInput(f"{view.size} texts a page; choose one of {', '.join(map(str, SIZES))}")
         return view
@@ -108,7 +111,7 @@ def routes(context: Context) -> Sequence[Route]:
     """List what the page answers."""
     return [
         reading(context, "/browse", _show),
-        writing(context, "/browse/label", _correct),
+        writing(context, "/items/{item:int}/answer", _correct),
         writing(context, "/browse/undo", _undo),
     ]
 
@@ -157,6 +160,8 @@ def undo_last(visit: Visit, event: int) -> Receipt:
 
 def _show(visit: Visit) -> Response:
     project, view = visit.project, view_of(visit.request)
+    if view.wanted.state is State.AUDIT and not visit.is_owner:
+        raise HTTPException(403, "Only an owner of the project can list its random checks.")
     listed = _listed(project, visit.person, view)
     pages = max(1, -(-listed.total // view.size))
     labels = project.labels.offered()
@@ -170,7 +175,7 @@ def _show(visit: Visit) -> Response:
         "shown": (1 + (view.number - 1) * view.size, min(listed.total, view.number * view.size)),
         "labels": labels,
         "few": len(labels) <= FEW_LABELS,
-        "states": list(State),
+        "states": [state for state in State if visit.is_owner or state is not State.AUDIT],
         "people": [row["person"] for row in known],
         "sizes": SIZES,
         "model": project.models.latest(),
@@ -186,7 +191,7 @@ def _listed(project: Project, person: Person, view: View) -> _Listed:
 
 def _correct(visit: Visit) -> Response:
     view = view_in(visit.form.text("view"))
-    said = answer_in(visit.project, visit.form, visit.form.number("item"))
+    said = answer_in(visit.project, visit.form, visit.request.path_params["item"])
     receipt = visit.project.answers.submit(visit.person.name, said)
     names = {label.id: label.name for label in visit.project.labels.every()}
     given = f"“{names[said.label]}”" if said.label is not None else _KINDS[said.kind]

@@ -16,7 +16,7 @@ from nearmiss.session.project import Project
 from nearmiss.web.context import Context
 from nearmiss.web.reasons import Reason, reason_of
 from nearmiss.web.rows import FEW_LABELS, fresh_key, guesses_told, rows
-from nearmiss.web.sight import seen
+from nearmiss.web.sight import done_with, seen
 from nearmiss.web.visits import Visit, reading
 
 __all__ = ["routes"]
@@ -39,9 +39,9 @@ class _Said:
     taken_back
         Who took it back and when; empty when nobody did.
     reason
-        How the text came before the person; None for what settles.
-    source, facts
-        Who chose the text, and the rest of the provenance as names and values.
+        How the text came before the person; None for what settles, and while that must not be told.
+    facts
+        The rest of the provenance, as names and values.
     """
 
     person: str
@@ -65,11 +65,15 @@ def _show(visit: Visit) -> Response:
     found = project.browser.find(number)
     row = rows(project, visit.person, [found])[0]
     is_open = number in seen(project, visit.person, [number])
+    is_done = number in done_with(project, visit.person, [number])
     labels = project.labels.offered()
-    guesses = guesses_told(project, [number], _GUESSES, closed={number} if found.answers else set())
+    guesses = guesses_told(project, [number], _GUESSES, closed={number} if is_done else set())
     facts = {
         "row": row,
-        "said": [said for said in _history(project, number) if is_open or said.person == visit.person.name],
+        "said": [
+            said for said in _history(project, number, reveal=is_done) if is_open or said.person == visit.person.name
+        ],
+        "is_done": is_done,
         "hidden": found.answers > 0 and not is_open,
         "guesses": guesses.get(number, ()),
         "model": project.models.latest(),
@@ -81,19 +85,23 @@ def _show(visit: Visit) -> Response:
     return visit.page("item.html", facts)
 
 
-def _history(project: Project, item: int) -> list[_Said]:
-    """List everything ever said of a text, newest first."""
+def _history(project: Project, item: int, *, reveal: bool) -> list[_Said]:
+    """List everything ever said of a text, newest first; how each came about, only where that may be revealed.
+
+    Whoever may yet be asked, or took an answer back and is about to give another, must not learn of a random check.
+    """
     names = {label.id: label.name for label in project.labels.every()}
     with project.database.reading() as connection:
         events = [event for event in events_of_item(connection, item) if event.kind in _SAYINGS]
         undone = {event.seq: _undoing(connection, event.seq) for event in events}
-    origins = {event.seq: Origin.from_json(event.body["origin"]) for event in events if "origin" in event.body}
+    told = [event for event in events if reveal and "origin" in event.body]
+    origins = {event.seq: Origin.from_json(event.body["origin"]) for event in told}
     near = project.texts.many(neighbor.item for origin in origins.values() for neighbor in origin.neighbors)
     standing = {answer.event for answer in project.answers.of_item(item)}
-    told = []
+    history = []
     for event in reversed(events):
         origin = origins.get(event.seq)
-        told.append(
+        history.append(
             _Said(
                 event.person,
                 event.at,
@@ -106,7 +114,7 @@ def _history(project: Project, item: int) -> list[_Said]:
                 () if origin is None else _facts(event, origin),
             )
         )
-    return told
+    return history
 
 
 _SAYINGS = (EventKind.ANSWERED, EventKind.SETTLED)

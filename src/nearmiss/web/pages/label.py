@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 
 from markdown_it import MarkdownIt
@@ -11,13 +12,18 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from nearmiss.session.items import Item, as_item
+from nearmiss.session.project import Project
 from nearmiss.web.context import Context
-from nearmiss.web.views import labels_version, labels_view, picks_view, recent_view, standing
+from nearmiss.web.pages.api import MOST_HELD
+from nearmiss.web.views import items_view, labels_version, labels_view, recent_view, standing
 
 __all__ = ["rendered_guidelines", "routes"]
 
 #: Texts that travel ahead, the one in sight included.
 AHEAD = 4
+#: Levels that headings in guidelines go down.
+_BELOW = 3
 
 
 def routes(context: Context) -> Sequence[Route]:
@@ -32,11 +38,12 @@ def routes(context: Context) -> Sequence[Route]:
         boot = {
             "project": project.uid,
             "person": person.name,
+            "page": context.pages.opened(person.name),
             "labels": labels_view(labels),
             "labels_version": labels_version(labels),
             "suggestions": settings.suggestions,
             "ahead": AHEAD,
-            "items": picks_view(project, project.queue.next(person.name, AHEAD)),
+            "items": items_view(project, _at_hand(project, person.name)),
             "recent": recent_view(project, project.answers.recent(person.name)),
             **standing(project, person.name, context.trainings.state()),
         }
@@ -44,6 +51,7 @@ def routes(context: Context) -> Sequence[Route]:
         facts = {
             "boot": json.dumps(boot, ensure_ascii=False),
             "labels": labels_view(labels),
+            "offered": settings.suggestions == "offered",
             "guidelines": rendered_guidelines(guidelines.text),
             "guidelines_version": guidelines.version,
         }
@@ -52,12 +60,39 @@ def routes(context: Context) -> Sequence[Route]:
     return [Route("/", show)]
 
 
+def _at_hand(project: Project, person: str) -> list[Item]:
+    """Give the texts that a person has already, for a page that is loaded anew, and more where they are too few.
+
+    What was answered on the page before, and is still on its way here, is among them: it keeps its reason so.
+    """
+    with project.database.reading() as connection:
+        rows = connection.execute(
+            "SELECT item.* FROM lease JOIN item ON item.id = lease.item LEFT JOIN queue ON queue.item = lease.item"
+            " WHERE lease.person = ? AND lease.expires > ? ORDER BY queue.position IS NULL, queue.position, item.draw"
+            " LIMIT ?",
+            (person, time.time(), MOST_HELD),
+        ).fetchall()
+    items = [as_item(row) for row in rows]
+    held = [item.id for item in items]
+    if len(items) >= AHEAD:
+        project.queue.renew(person, held)
+        return items
+    return items + [pick.item for pick in project.queue.next(person, AHEAD - len(items), held)]
+
+
 def rendered_guidelines(text: str) -> Markup:
     r"""Render Markdown; HTML in it is shown as it is written, and links to scripts are not made.
 
+    Its headings go below those of the page that holds them.
+
     Examples
     --------
-    >>> rendered_guidelines("*Only* <b>this</b>")
-    Markup('<p><em>Only</em> &lt;b&gt;this&lt;/b&gt;</p>\n')
+    >>> rendered_guidelines("# *Only* <b>this</b>")
+    Markup('<h4><em>Only</em> &lt;b&gt;this&lt;/b&gt;</h4>\n')
     """
-    return Markup(MarkdownIt("js-default", {"html": False, "linkify": False}).disable("image").render(text))
+    markdown = MarkdownIt("js-default", {"html": False, "linkify": False}).disable("image")
+    tokens = markdown.parse(text)
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, int(token.tag[1]) + _BELOW)}"
+    return Markup(markdown.renderer.render(tokens, markdown.options, {}))

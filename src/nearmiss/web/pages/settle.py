@@ -119,6 +119,9 @@ def _settle(visit: Visit) -> Response:
     project, item = visit.project, visit.form.number("item")
     if item not in seen(project, visit.person, [item]):
         raise HTTPException(403, "Answer this text yourself first: others are still to see it.")
+    found = project.browser.find(item)
+    if not (found.disputed or found.settled):
+        raise HTTPException(400, f"Nobody differs on text {item}, and nobody is unsure: there is nothing to settle.")
     said = answer_in(project, visit.form, item)
     if said.label is None:
         raise HTTPException(400, "A disagreement is settled on a label; choose one.")

@@ -1,4 +1,4 @@
-"""How texts are chosen and models trained, and the guidelines: each setting with what it does and what it is by default."""
+"""How texts are chosen and models trained, each setting with what it does; and the guidelines."""
 
 from __future__ import annotations
 

@@ -1,89 +1,127 @@
 // The labelling page: one key a label, the next text at once. Texts travel ahead; what was said waits in the outbox
-// until it is saved. Nothing here builds HTML from words: they are set as text.
+// until it is saved.
 
+import { guessButton, labelButton, pressing } from "./choices.js";
+import { element, many } from "./drawing.js";
+import { Finder } from "./finder.js";
+import { isElsewhere, namesOf } from "./keys.js";
+import { keepInSight, lastInSight, remember, remembered } from "./memory.js";
 import { Outbox } from "./outbox.js";
-import { get, parting, post } from "./server.js";
+import { readOn, showText, unfoldText } from "./reader.js";
+import { reasonParts } from "./reasons.js";
+import { get, inTurn, parting, post } from "./server.js";
+import { drawComing, drawNothing, drawRecent, drawStanding, drawTrouble } from "./side.js";
 
 const $ = (id) => document.getElementById(id);
 const boot = JSON.parse($("boot").dataset.boot);
-const percent = (share) => `${Math.round(100 * share)} %`;
-const MANY = 12;
-const LONG = 1200;
+const MANY = 12; // labels, beyond which they are found by typing
 const HEARTBEAT = 45_000;
 const LOOK = 4_000;
+const RECENT = 10;
+const UNDOABLE = 200;
+const MOST_HELD = 20; // as the server has it
 
 const state = {
-  items: boot.items,
+  items: [],
   labels: boot.labels,
   labelsVersion: boot.labels_version,
   model: boot.model,
   recent: boot.recent,
   done: [], // texts answered on this page, for undo
-  shownAt: performance.now(),
+  said: "", // what was said last, until it is told that it is saved
+  refused: false, // whether something was refused since
+  shownAt: 0,
   guessing: boot.suggestions === "offered" && remembered("guesses") === "yes",
-  asking: false,
+  keys: remembered("keys") !== "no",
 };
 
 const outbox = new Outbox(`nearmiss-outbox-${boot.project}-${boot.person}`, {
   onSaved: saved,
   onRefused: refused,
   onChange: showSaving,
+  live,
 });
-outbox.live = () => ({ held: state.items.map((item) => item.id), want: missing() });
+const finder = new Finder({ box: $("finder"), input: $("find"), list: $("labels"), onFound: (button) => button.click(), tell });
 
 // ---- what is said -------------------------------------------------------------------------------------------------
 
 function answer(kind, label) {
-  const item = state.items[0];
+  const item = state.items.shift();
   if (!item) return;
   const note = $("note").value.trim();
-  const seconds = Math.round(performance.now() - state.shownAt) / 1000;
-  state.items.shift();
-  state.done.push(item);
-  if (state.done.length > 200) state.done.shift();
-  state.recent.unshift({ item: item.id, text: item.text, kind, label: label ? label.id : null, name: label ? label.name : null });
-  state.recent.length = Math.min(state.recent.length, 10);
-  outbox.add("/api/answers", {
-    item: item.id,
-    kind,
-    label: label ? label.id : null,
-    note,
-    seconds,
-    suggestion_visible: state.guessing && item.suggestions.length > 0,
-  });
-  show(label ? label.name : kind === "skip" ? "Skipped" : "Unsure");
+  const name = label ? label.name : kind === "skip" ? "skipped" : "unsure";
+  state.done.push({ item: { ...item, before: label ? label.id : null }, note });
+  if (state.done.length > UNDOABLE) state.done.shift();
+  const recent = { item: item.id, text: item.text.slice(0, 160), kind, label: label ? label.id : null, name };
+  state.recent = [recent, ...state.recent.filter((each) => each.item !== item.id)].slice(0, RECENT);
+  state.said = name;
+  state.refused = false;
+  outbox.add(
+    "/api/answers",
+    {
+      item: item.id,
+      kind,
+      label: label ? label.id : null,
+      note,
+      seconds: Math.round(performance.now() - state.shownAt) / 1000,
+      suggestion_visible: state.guessing && item.suggestions.length > 0,
+    },
+    recent,
+  );
+  show();
 }
 
 function undo() {
-  const item = state.done.pop();
-  if (item) {
-    state.items.unshift(item);
-    state.recent = state.recent.filter((each) => each.item !== item.id);
-  }
-  outbox.add("/api/undo", { shows: !item });
-  show("Taken back", true);
+  const last = state.done.pop();
+  state.said = "";
+  if (last) putBack(last.item, last.note);
+  if (last && outbox.cancel(last.item.id)) return tell(`Taken back. ${inSight()}`);
+  outbox.add("/api/undo", {}, { expects: last ? last.item.id : null });
 }
 
+function putBack(item, note) {
+  state.items = [item, ...state.items.filter((each) => each.id !== item.id)];
+  state.recent = state.recent.filter((each) => each.item !== item.id);
+  show();
+  $("note").value = note;
+  if (note) reveal("noting", "note", true);
+}
+
+// ---- what became of it --------------------------------------------------------------------------------------------
+
 function saved(act, answered) {
-  if (act.path === "/api/undo") {
-    if (answered.event === null) tell("There is nothing left to undo.");
-    else if (act.body.shows && answered.shown.length) {
-      state.items = [answered.shown[0], ...state.items.filter((item) => item.id !== answered.shown[0].id)];
-      state.recent = state.recent.filter((each) => !answered.undone.includes(each.item));
-      show("Taken back", true);
-    }
-  }
   took(answered);
+  if (!state.items.length && !outbox.size) drawNothing(answered);
+  if (act.path === "/api/undo") undone(act, answered);
+  else if (state.said && !outbox.size) {
+    tell(`Saved: ${state.said}. ${inSight()}`);
+    state.said = "";
+  }
+}
+
+function undone(act, answered) {
+  if (answered.event === null) return tell("There is nothing left to undo.");
+  const [back] = answered.shown;
+  state.recent = state.recent.filter((each) => !answered.undone.includes(each.item));
+  drawRecent(state.recent, state.labels);
+  if (act.memo.expects !== back.id) {
+    // The last answer was given before this page, or on another: that one is back, and ours, if there was one, stands.
+    state.items = state.items.filter((each) => each.id !== act.memo.expects);
+    putBack(back, "");
+  }
+  tell(`Taken back. ${inSight()}`);
 }
 
 function refused(act, error) {
-  const item = state.done.find((each) => each.id === act.body.item);
-  if (item) {
-    state.done = state.done.filter((each) => each !== item);
-    state.recent = state.recent.filter((each) => each.item !== item.id);
-    state.items.unshift(item);
+  const last = state.done.find((each) => each.item.id === act.body.item);
+  const undoing = outbox.waiting.find((each) => each.path === "/api/undo" && each.memo.expects === act.body.item);
+  if (undoing) outbox.drop(undoing);
+  if (last) {
+    state.done = state.done.filter((each) => each !== last);
+    putBack(last.item, last.note);
   }
-  show("");
+  state.said = "";
+  state.refused = true;
   alarm(`Not saved: ${error.message}`);
   refresh();
 }
@@ -94,59 +132,66 @@ function took(answered) {
   if (answered.labels && answered.labels_version !== state.labelsVersion) {
     state.labels = answered.labels;
     state.labelsVersion = answered.labels_version;
-    buildLabels();
+    drawLabels();
+    drawGuesses();
   }
   const fresh = answered.model && (!state.model || answered.model.version !== state.model.version);
   state.model = answered.model;
-  standing(answered);
+  drawStanding(answered);
   add(answered.items || []);
   if (fresh) renewAhead();
 }
 
 function add(items) {
-  const known = new Set([...state.items, ...state.done.slice(-3)].map((item) => item.id));
-  const empty = !state.items.length;
+  const known = new Set(held());
+  const first = !state.items.length;
   for (const item of items) if (!known.has(item.id)) state.items.push(item);
-  if (empty) show("");
+  if (first && state.items.length) show();
 }
 
-// A new model ranks anew: what has travelled ahead goes back, except for the text in sight.
-async function renewAhead() {
-  if (outbox.size) return;
-  const current = state.items.slice(0, 1);
-  try {
-    const answered = await post("/api/next", { held: current.map((item) => item.id), want: boot.ahead - current.length });
-    if (state.items[0] === current[0]) state.items = [...current];
-    add(answered.items);
-    drawGuesses();
-  } catch {
-    // The next answer brings new texts.
-  }
+// The texts that are ours: in sight, ahead, and answered without the server's knowing yet (but for the act it is told now).
+function held(act) {
+  const waiting = outbox.items.filter((item) => item !== act?.body.item);
+  return [...state.items.map((item) => item.id), ...waiting].slice(0, MOST_HELD);
 }
 
-async function refresh() {
-  if (state.asking) return;
-  state.asking = true;
-  try {
-    took(await post("/api/next", { held: state.items.map((item) => item.id), want: missing() }));
-    if (!state.items.length) show("");
-  } catch (error) {
-    if (!state.items.length) empty(`${error.message} This page tries again by itself.`);
-  } finally {
-    state.asking = false;
-  }
+function live(act) {
+  return { page: boot.page, held: held(act), want: missing(), labels_version: state.labelsVersion };
 }
 
 function missing() {
   return Math.max(0, boot.ahead - state.items.length);
 }
 
+// A new model ranks anew: what has travelled ahead goes back, except for the text in sight and the one behind it, which
+// may be in sight before the answer is here.
+function renewAhead() {
+  inTurn(async () => {
+    if (outbox.size) return;
+    const kept = held().slice(0, 2);
+    const answered = await post("/api/next", { ...live(), held: kept, want: boot.ahead - kept.length });
+    state.items = state.items.filter((item, place) => place === 0 || kept.includes(item.id));
+    took(answered);
+  }).catch(() => {}); // the next answer brings new texts
+}
+
+function refresh() {
+  return inTurn(async () => {
+    const answered = await post("/api/next", live());
+    took(answered);
+    if (!state.items.length) drawNothing(answered);
+  }).catch((error) => {
+    if (!state.items.length) drawTrouble(error.message);
+  });
+}
+
 async function look() {
   if (document.hidden || outbox.size) return;
   try {
     const answered = await get("/api/state");
+    const others = answered.labels_version !== state.labelsVersion;
     took(answered);
-    if (answered.labels_version !== state.labelsVersion || missing()) refresh();
+    if (others || missing()) refresh();
     calm();
   } catch (error) {
     if (!outbox.size) alarm(`${error.message} Nothing is lost; this page tries again by itself.`);
@@ -155,64 +200,42 @@ async function look() {
 
 // ---- what is shown ------------------------------------------------------------------------------------------------
 
-function show(done, undone = false) {
+function show() {
   const item = state.items[0];
   state.shownAt = performance.now();
   $("note").value = "";
   $("text").hidden = !item;
-  $("nothing").hidden = Boolean(item);
+  $("nothing").hidden = item !== undefined;
+  document.querySelector(".desk").classList.toggle("idle", !item);
   if (item) {
-    $("first").textContent = item.text;
-    $("second").textContent = item.pair || "";
-    $("second").hidden = item.pair === null;
-    const long = item.text.length + (item.pair || "").length > LONG;
-    $("text").classList.toggle("long", long);
-    $("text").classList.toggle("folded", long);
-    $("text").scrollTop = 0;
-    $("more").hidden = !long;
-    if (done) tell(`${undone ? done : `${done}, saved next`}. Text: ${item.text.slice(0, 300)}`);
+    showText(item);
+    keepInSight(boot.project, item.id);
+    const given = item.before ?? null;
+    for (const button of $("labels").children) button.classList.toggle("given", Number(button.dataset.label) === given);
   } else {
-    empty("Looking for the next text …");
-    refresh();
+    drawComing();
+    if (!outbox.size) refresh();
   }
   drawGuesses();
-  drawRecent();
-  markGiven();
+  drawRecent(state.recent, state.labels);
+  finder.clear();
   if (!$("why").hidden) why();
-  if (!$("finder").hidden && $("find").value) {
-    $("find").value = "";
-    narrow();
-  }
 }
 
-function empty(words) {
-  $("nothing").textContent = words;
-}
-
-function buildLabels() {
-  const many = state.labels.length > MANY;
-  $("finder").hidden = !many;
-  $("labels").classList.toggle("many", many);
-  $("labels").replaceChildren(
-    ...state.labels.map((label) => {
-      const button = element("button", { type: "button" });
-      if (label.key) button.append(element("kbd", {}, label.key.toUpperCase()));
-      if (label.color) button.append(swatch(label.color));
-      button.append(element("span", {}, label.name));
-      if (label.description) button.title = label.description;
-      button.addEventListener("click", () => answer("label", label));
-      button.dataset.label = label.id;
-      return button;
-    }),
-  );
-}
-
-function markGiven() {
+function inSight() {
   const item = state.items[0];
-  const before = item && state.recent.find((each) => each.item === item.id);
-  for (const button of $("labels").children) {
-    button.classList.toggle("given", Boolean(before) && Number(button.dataset.label) === before.label);
-  }
+  return item ? `Next text: ${item.text.slice(0, 300)}${item.pair ? ` And: ${item.pair.slice(0, 300)}` : ""}` : "No text is waiting.";
+}
+
+function drawLabels() {
+  const several = state.labels.length > MANY;
+  $("finder").hidden = !several;
+  $("labels").classList.toggle("many", several);
+  $("labels").replaceChildren(...state.labels.map((label) => labelButton(label, give)));
+}
+
+function give(label) {
+  answer("label", label);
 }
 
 function drawGuesses() {
@@ -221,52 +244,19 @@ function drawGuesses() {
   const guesses = item && state.guessing ? item.suggestions.filter((each) => byId.has(each.label)) : [];
   $("guesses").hidden = !guesses.length;
   $("guesses").replaceChildren(
-    ...guesses.map((guess, place) => {
-      const label = byId.get(guess.label);
-      const button = element("button", { type: "button" });
-      if (!place) button.append(element("kbd", {}, "Enter"));
-      button.append(element("span", {}, label.name), element("span", { className: "share" }, percent(guess.probability)));
-      button.addEventListener("click", () => answer("label", label));
-      return button;
-    }),
+    ...guesses.map((guess, place) => guessButton(byId.get(guess.label), guess.probability, give, place === 0)),
   );
-}
-
-function drawRecent() {
-  $("recent").replaceChildren(
-    ...state.recent.map((each) => {
-      const link = element("a", { href: `/items/${each.item}` });
-      const label = state.labels.find((known) => known.id === each.label);
-      link.append(label && label.color ? swatch(label.color) : element("span", {}));
-      link.append(element("b", {}, each.name || (each.kind === "skip" ? "skipped" : "unsure")));
-      link.append(element("span", { className: "start", dir: "auto" }, each.text.slice(0, 160)));
-      const entry = element("li", {});
-      entry.append(link);
-      return entry;
-    }),
-  );
-}
-
-function standing({ progress, model, trainer }) {
-  $("count-labeled").textContent = `${progress.labeled} of ${progress.texts}`;
-  $("count-mine").textContent = String(progress.mine);
-  const age = model ? ago(model.at) : "";
-  let doing = model ? `${model.version}, ${age}` : "after the first labels";
-  if (trainer.activity === "training") doing += " · training";
-  if (trainer.activity === "reading") doing += ` · reading ${percent(trainer.read / Math.max(1, trainer.texts))}`;
-  if (trainer.activity === "failed") doing += " · training failed";
-  $("model").textContent = doing;
-  $("model").title = trainer.error || "";
-  if (!state.items.length && !missing()) empty("");
-  if (!state.items.length) empty("No more texts are waiting for you. Skipped ones are under Browse.");
 }
 
 function showSaving() {
   const waiting = outbox.size;
   $("saved").classList.toggle("pending", waiting > 0);
   $("saved").lastElementChild.textContent = waiting ? `Saving ${waiting} …` : "Everything is saved.";
-  if (waiting && outbox.trouble) alarm(`${waiting === 1 ? "1 answer is" : `${waiting} answers are`} not saved yet. ${outbox.trouble} Trying again by itself …`);
-  else if (!waiting) calm();
+  if (waiting && outbox.trouble) {
+    if (state.said) tell(`Not saved yet: ${state.said}. ${inSight()}`);
+    state.said = "";
+    alarm(`${many(waiting, "answer")} not saved yet. ${outbox.trouble} Trying again by itself …`);
+  } else if (!waiting) calm();
 }
 
 function alarm(words) {
@@ -275,7 +265,7 @@ function alarm(words) {
 }
 
 function calm() {
-  if (!outbox.size) $("unsaved").hidden = true;
+  if (!outbox.size && !state.refused) $("unsaved").hidden = true;
 }
 
 function tell(words) {
@@ -285,60 +275,17 @@ function tell(words) {
 async function why() {
   const item = state.items[0];
   const panel = $("why");
-  if (!item) return;
+  panel.classList.add("stale");
+  if (!item) return panel.replaceChildren();
+  let parts;
   try {
-    const reason = await get(`/api/why/${item.id}`);
-    if (state.items[0] === item) panel.replaceChildren(...reasonParts(reason));
+    parts = reasonParts(await get(`/api/why/${item.id}`));
   } catch (error) {
-    panel.replaceChildren(element("p", {}, error.message));
+    parts = [element("p", {}, error.message)];
   }
-}
-
-function reasonParts(reason) {
-  const parts = [element("p", { className: "sentence" }, reason.sentence)];
-  if (reason.guesses.length) {
-    const bars = element("div", { className: "bars" });
-    for (const [name, share] of reason.guesses.slice(0, 3)) {
-      bars.append(element("span", {}, name), bar(share), element("span", {}, percent(share)));
-    }
-    parts.push(bars);
-  }
-  if (reason.neighbors.length) {
-    const list = element("ul", {});
-    for (const near of reason.neighbors.slice(0, 3)) {
-      const entry = element("li", {});
-      const said = element("p", { className: "said" });
-      said.append("labelled ", element("b", {}, near.label), ` · model ${percent(near.probability)} ${near.guess} · `);
-      const apart = near.divergence > 0.5;
-      said.append(element("span", { className: apart ? "apart" : "", title: `KL divergence ${near.divergence} nats, distance ${near.distance}` }, apart ? "answered differently" : "answered alike"));
-      entry.append(element("p", { dir: "auto" }, near.text), said);
-      list.append(entry);
-    }
-    parts.push(element("p", { className: "small" }, "The labelled texts most like this one:"), list);
-  }
-  if (reason.details) parts.push(element("p", { className: "small" }, reason.details));
-  return parts;
-}
-
-// ---- finding a label among many -----------------------------------------------------------------------------------
-
-function narrow() {
-  const words = $("find").value.trim().toLowerCase().split(/\s+/).filter(Boolean);
-  let first = null;
-  for (const button of $("labels").children) {
-    const name = button.textContent.toLowerCase();
-    const fits = words.every((word) => name.includes(word));
-    button.hidden = !fits;
-    button.classList.remove("first");
-    if (fits && words.length && (!first || rank(button, words) < rank(first, words))) first = button;
-  }
-  if (first) first.classList.add("first");
-  return first;
-}
-
-function rank(button, words) {
-  const name = button.lastElementChild.textContent.toLowerCase();
-  return (name.startsWith(words[0]) ? 0 : 1000) + name.length;
+  if (state.items[0] !== item) return;
+  panel.replaceChildren(...parts);
+  panel.classList.remove("stale");
 }
 
 // ---- keys and buttons ---------------------------------------------------------------------------------------------
@@ -363,10 +310,17 @@ const acts = {
     remember("guesses", state.guessing ? "yes" : "no");
     pressGuess();
     drawGuesses();
+    tell(state.guessing ? (state.model ? "Guesses are shown." : "Guesses are shown once there is a model.") : "Guesses are hidden.");
   },
   help: () => $("help").showModal(),
+  find: () => finder.open(),
+  read: (event) => readOn(event.shiftKey, unfold),
+  accept() {
+    if (!$("guesses").hidden) $("guesses").querySelector("button").click();
+  },
 };
-const keys = { s: "skip", q: "unsure", u: "undo", n: "note", e: "why", g: "guess", "?": "help", h: "help" };
+const keys = { s: "skip", q: "unsure", u: "undo", n: "note", e: "why", g: "guess", h: "help", "?": "help", "/": "find", " ": "read", enter: "accept" };
+const REPEATED = new Set(["undo", "read"]); // what a key held down may do again and again
 
 function reveal(id, act, opens) {
   $(id).hidden = !opens;
@@ -374,127 +328,69 @@ function reveal(id, act, opens) {
 }
 
 function pressGuess() {
-  document.querySelector('[data-act="guess"]').setAttribute("aria-pressed", String(state.guessing));
+  const button = document.querySelector('[data-act="guess"]');
+  button.setAttribute("aria-pressed", String(state.guessing));
+  button.hidden = boot.suggestions !== "offered";
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || $("help").open) return;
-  if (event.target === $("find")) return finding(event);
-  if (event.target === $("note")) {
-    if (event.key === "Escape") event.target.blur();
+  if (event.target === $("note") && event.key === "Escape") event.target.blur();
+  if (isElsewhere(event)) return;
+  const presses = event.key === "Enter" || event.key === " ";
+  if (presses && event.target instanceof Element && event.target.closest("button, a")) {
+    if (event.repeat) event.preventDefault(); // a button held down must not label text after text
     return;
   }
-  const key = event.key.toLowerCase();
-  const label = state.labels.find((each) => each.key === key);
-  if (label) {
-    if (!event.repeat) answer("label", label);
-  } else if (keys[key]) {
-    if (!event.repeat || key === "u") acts[keys[key]]();
-  } else if (key === "/") {
-    if ($("finder").hidden) $("finder").hidden = false;
-    $("find").focus();
-  } else if (key === "enter" && !(event.target instanceof HTMLButtonElement || event.target instanceof HTMLAnchorElement)) {
-    const button = $("guesses").querySelector("button");
-    if ($("guesses").hidden || !button || event.repeat) return;
-    button.click();
-  } else return;
-  event.preventDefault();
-});
-
-function finding(event) {
-  if (event.key === "Escape") {
-    $("find").value = "";
-    narrow();
-    $("find").blur();
-  } else if (event.key === "Enter") {
-    const first = narrow();
-    if (first) {
-      $("find").value = "";
-      narrow();
-      $("find").blur();
-      first.click();
-    }
+  if (!state.keys && !presses) return;
+  for (const name of namesOf(event)) {
+    const label = state.labels.find((each) => each.key === name);
+    if (!label && !keys[name]) continue;
     event.preventDefault();
-  }
-}
-
-$("find").addEventListener("input", narrow);
-$("more").addEventListener("click", async () => {
-  const item = state.items[0];
-  $("text").classList.remove("folded");
-  $("more").hidden = true;
-  if (item.long) {
-    const whole = await fetch(`/api/items/${item.id}/text`);
-    if (state.items[0] === item && whole.ok) $("first").textContent = await whole.text();
+    if (label && !event.repeat) answer("label", label);
+    if (!label && (!event.repeat || REPEATED.has(keys[name]))) acts[keys[name]](event);
+    return;
   }
 });
-for (const button of document.querySelectorAll("[data-act]")) {
-  button.addEventListener("click", () => acts[button.dataset.act]());
+
+function unfold() {
+  const item = state.items[0];
+  unfoldText(item, () => state.items[0] === item).catch((error) => tell(error.message));
 }
+
+$("more").addEventListener("click", unfold);
+for (const button of document.querySelectorAll("[data-act]")) pressing(button, acts[button.dataset.act]);
+$("single-keys").checked = state.keys;
+$("single-keys").addEventListener("change", (event) => {
+  state.keys = event.target.checked;
+  remember("keys", state.keys ? "yes" : "no");
+});
 
 // ---- coming and going ---------------------------------------------------------------------------------------------
 
-window.addEventListener("pagehide", () => parting("/api/leave"));
-window.addEventListener("pageshow", (event) => event.persisted && refresh());
-window.addEventListener("beforeunload", (event) => outbox.size && event.preventDefault());
-window.addEventListener("online", () => outbox.send());
+window.addEventListener("pagehide", () => parting("/api/leave", { page: boot.page }));
+// A page kept by the browser has given back its texts: it begins anew.
+window.addEventListener("pageshow", (event) => event.persisted && location.reload());
+window.addEventListener("beforeunload", (event) => outbox.size && outbox.trouble && event.preventDefault());
+window.addEventListener("online", () => outbox.hurry());
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return;
+  outbox.hurry();
+  look();
+});
 setInterval(() => {
-  if (!document.hidden) post("/api/held", { held: state.items.map((item) => item.id) }).then(took, () => {});
+  if (!document.hidden) inTurn(async () => took(await post("/api/held", { page: boot.page, held: held() }))).catch(() => {});
 }, HEARTBEAT);
 setInterval(look, LOOK);
 
-// ---- small things -------------------------------------------------------------------------------------------------
-
-function element(name, properties, words) {
-  const made = Object.assign(document.createElement(name), properties);
-  if (words !== undefined) made.textContent = words;
-  return made;
-}
-
-function swatch(color) {
-  const dot = element("span", { className: "swatch" });
-  dot.style.setProperty("--swatch", color);
-  return dot;
-}
-
-function bar(share) {
-  const box = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  box.setAttribute("aria-hidden", "true");
-  for (const [width, fill] of [["100%", "var(--line)"], [`${100 * share}%`, "var(--strong)"]]) {
-    const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-    rect.setAttribute("width", width);
-    rect.setAttribute("height", "100%");
-    rect.setAttribute("rx", "4");
-    rect.setAttribute("fill", fill);
-    box.append(rect);
-  }
-  return box;
-}
-
-function ago(at) {
-  const minutes = Math.round((Date.now() - Date.parse(at)) / 60_000);
-  if (minutes < 1) return "just now";
-  return minutes < 90 ? `${minutes} min old` : `${Math.round(minutes / 60)} h old`;
-}
-
-function remembered(name) {
-  try {
-    return localStorage.getItem(`nearmiss-${name}`);
-  } catch {
-    return null;
-  }
-}
-
-function remember(name, value) {
-  try {
-    localStorage.setItem(`nearmiss-${name}`, value);
-  } catch {
-    // Forgotten with the page, then.
-  }
-}
-
-buildLabels();
+// What was said before this page was loaded, and is not saved yet, is not asked again.
+const unsaved = new Set(outbox.items);
+const before = lastInSight(boot.project);
+state.items = boot.items.filter((item) => !unsaved.has(item.id)).sort((one, other) => (other.id === before) - (one.id === before));
+for (const act of outbox.waiting) if (act.path === "/api/answers" && act.memo) state.recent.unshift(act.memo);
+state.recent.length = Math.min(state.recent.length, RECENT);
+drawLabels();
 pressGuess();
-standing(boot);
-show("");
+drawStanding(boot);
+show();
 showSaving();
+outbox.send();

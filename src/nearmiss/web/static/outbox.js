@@ -1,86 +1,126 @@
 // What was said and is not yet saved. It is sent in order, again and again until the server has it, and it outlives the
-// page: each act carries a key of its own, so that one sent twice counts once.
+// page: each act carries a key of its own, so that one sent twice counts once, from whichever page.
 
-import { Refused, Unreachable, post } from "./server.js";
+import { Refused, inTurn, post } from "./server.js";
 
-const LONGEST_WAIT = 5000;
+const FIRST_WAIT = 250;
+const LONGEST_WAIT = 4000;
 
 export class Outbox {
-  constructor(name, { onSaved, onRefused, onChange }) {
+  constructor(name, { onSaved, onRefused, onChange, live }) {
     this.name = name;
     this.on = { saved: onSaved, refused: onRefused, change: onChange };
+    this.live = live; // what the server should know at the moment of sending, not of saying
     this.waiting = this.restored();
     this.trouble = "";
     this.sending = false;
-    if (this.waiting.length) this.send();
+    this.hurry = () => {};
+    this.moment = 0;
   }
 
   get size() {
     return this.waiting.length;
   }
 
-  add(path, body) {
-    this.waiting.push({ path, body: { ...body, key: crypto.randomUUID ? crypto.randomUUID() : randomKey() } });
-    this.keep();
+  // The texts whose answers wait here.
+  get items() {
+    return this.waiting.filter((act) => act.path === "/api/answers").map((act) => act.body.item);
+  }
+
+  // The memo stays on this side: what the page must know of the act when it is loaded anew.
+  add(path, body, memo) {
+    const key = crypto.randomUUID ? crypto.randomUUID() : randomKey();
+    this.moment = Math.max(this.moment + 1, Date.now());
+    const act = { path, body: { ...body, key }, memo, stored: `${this.name}/${this.moment}/${key}` };
+    this.waiting.push(act);
+    try {
+      localStorage.setItem(act.stored, JSON.stringify(act));
+    } catch {
+      // No storage: then this page alone holds what is unsaved, and it warns before it is left.
+    }
     this.send();
+  }
+
+  // Takes back the answer to a text that was never sent; says whether it could.
+  cancel(item) {
+    const at = this.waiting.findLastIndex((act) => act.path === "/api/answers" && act.body.item === item);
+    if (at < 1 || this.waiting[at].restored) return false;
+    this.drop(this.waiting[at]);
+    this.on.change();
+    return true;
+  }
+
+  drop(act) {
+    this.waiting = this.waiting.filter((each) => each !== act);
+    try {
+      localStorage.removeItem(act.stored);
+    } catch {
+      // It was never stored, then.
+    }
   }
 
   async send() {
     if (this.sending) return;
     this.sending = true;
-    let wait = 250;
+    let wait = FIRST_WAIT;
     while (this.waiting.length) {
       const act = this.waiting[0];
       this.on.change();
-      try {
-        const saved = await post(act.path, { ...act.body, ...this.live(act) });
-        this.waiting.shift();
-        this.keep();
+      const { saved, error } = await this.sent(act);
+      if (saved) {
+        this.drop(act);
         this.trouble = "";
-        wait = 250;
+        wait = FIRST_WAIT;
         this.on.saved(act, saved);
-      } catch (error) {
-        if (error instanceof Refused && error.status !== 401 && error.status !== 403) {
-          this.waiting.shift();
-          this.keep();
-          this.on.refused(act, error);
-        } else if (error instanceof Unreachable || error instanceof Refused) {
-          this.trouble =
-            error instanceof Refused ? `${error.message} What you said is kept here until then.` : error.message;
-          this.on.change();
-          await new Promise((resolve) => setTimeout(resolve, wait));
-          wait = Math.min(2 * wait, LONGEST_WAIT);
-        } else {
-          this.sending = false;
-          throw error;
-        }
+      } else if (error instanceof Refused && error.status !== 401 && error.status !== 403) {
+        this.drop(act);
+        this.on.refused(act, error);
+      } else {
+        this.trouble = error instanceof Refused ? `${error.message} What you said is kept here until then.` : error.message;
+        this.on.change();
+        await this.pause(wait);
+        wait = Math.min(2 * wait, LONGEST_WAIT);
       }
     }
     this.sending = false;
     this.on.change();
   }
 
-  // What the server should know at the moment of sending, not of saying.
-  live() {
-    return {};
+  async sent(act) {
+    try {
+      return { saved: await inTurn(() => post(act.path, { ...act.body, ...this.live(act) })) };
+    } catch (error) {
+      return { error };
+    }
   }
 
-  keep() {
-    try {
-      localStorage.setItem(this.name, JSON.stringify(this.waiting));
-    } catch {
-      // No storage: then this page alone holds what is unsaved, and it warns before it is left.
-    }
+  pause(milliseconds) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.hurry = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   restored() {
+    const acts = [];
     try {
-      const kept = JSON.parse(localStorage.getItem(this.name) || "[]");
-      return Array.isArray(kept) ? kept.filter((act) => act && act.path && act.body) : [];
+      for (const stored of Object.keys(localStorage)) {
+        if (!stored.startsWith(`${this.name}/`)) continue;
+        const act = JSON.parse(localStorage.getItem(stored));
+        if (act && act.path && act.body) acts.push({ ...act, stored, restored: true });
+      }
     } catch {
       return [];
     }
+    return acts.sort((one, other) => moment(one) - moment(other));
   }
+}
+
+function moment(act) {
+  return Number(act.stored.split("/").at(-2));
 }
 
 function randomKey() {

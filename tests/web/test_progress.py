@@ -1,0 +1,125 @@
+"""Progress: what the random checks say, how fast people are, what the trainer does, and who may tell it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.web.desk import Desk
+from tests.web.pages_client import Guest, Outline, tell
+
+from nearmiss.session.answers import Submission
+from nearmiss.session.exchange.records import AnswerKind
+from nearmiss.session.project import Project
+from nearmiss.session.published import ModelFacts
+from nearmiss.session.trainer_state import Activity, TrainerState
+from nearmiss.web.working_time import paces
+
+YES, NO = 1, 2
+
+
+@pytest.fixture
+def project(tmp_path):
+    texts = [f"text number {i}" for i in range(1, 41)]
+    with Project.create(tmp_path / "p", texts=texts, label_names=["yes", "no <b>"]) as project:
+        yield project
+
+
+class Told:
+    """A trainer that says what it is told to, and notes that it was cancelled."""
+
+    def __init__(self, state=None):
+        self._state = state or TrainerState()
+        self.cancelled = 0
+
+    def state(self):
+        return self._state
+
+    def cancel(self):
+        self.cancelled += 1
+
+
+def publish(project, version, audits, right, changed, notes=()):
+    even = np.full((40, 2), 0.5, dtype=np.float32)
+    facts = ModelFacts(version, "", "tfidf", "margin", (1, 2), 10 * version, 0.5, 0, audits, right, changed, 40, notes)
+    project.publish(facts, even, [], [], 0)
+
+
+def test_a_project_without_anything_says_so(project):
+    page = Guest(project).see("/progress")
+    assert "Too early to tell: there is no model yet." in page.words
+    assert "There is no measurement yet" in page.words
+    assert "Nobody has answered yet." in page.words
+    assert len(page.named("h1")) == 1
+
+
+def test_accuracy_never_comes_without_its_interval(project):
+    publish(project, 1, 30, 20, None)
+    publish(project, 2, 60, 48, 0.123, notes=("the encoder stays frozen",))
+    page = Guest(project).see("/progress")
+    assert "80 % 95 %: 68 % to 88 %, by 60 checks" in " ".join(page.words.split())
+    assert "12.3 %" in page.words
+    assert "the encoder stays frozen" in page.words
+    assert "Labels still move the model" in page.words
+    assert len(page.named("circle")) - 2 == 2  # two stand in the name of the page
+
+
+def test_the_numbers_behind_the_picture_are_a_table(project):
+    publish(project, 1, 30, 20, None)
+    words = " ".join(Guest(project).see("/progress").words.split())
+    assert "20 of 30 67 % 49 % to 81 % – 0.5" in words
+
+
+def test_labels_are_counted_and_lead_to_their_texts(project):
+    tell(project, "ann", 1, YES)
+    tell(project, "ann", 2, YES)
+    tell(project, "ben", 3, NO)
+    page = Guest(project).see("/progress")
+    assert {"/browse?label=1", "/browse?label=2"} <= set(page.links())
+    assert "no <b>" in page.words
+    assert not page.named("b")
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        (TrainerState(Activity.READING, 10, 40), "The encoder is reading the texts: 10 of 40 (25 %)."),
+        (TrainerState(Activity.TRAINING), "A model is being trained."),
+        (TrainerState(Activity.FAILED, error="no encoder named <x>; mend it"), "no encoder named <x>; mend it"),
+        (TrainerState(Activity.CANCELLED), "The training was cancelled"),
+        (TrainerState(Activity.OFF), "The trainer is off"),
+    ],
+)
+def test_what_the_trainer_does_is_told(project, state, told):
+    desk = Desk(project, trainings=Told(state))
+    page = Outline(desk.client.get("/progress").text)
+    assert told in page.words
+    assert page.sends("/progress/cancel") == (state.activity in (Activity.READING, Activity.TRAINING))
+    assert [bar["value"] for bar in page.named("progress")] == (["10"] if state.read else [])
+
+
+def test_an_owner_asks_for_a_model_and_cancels_it(project):
+    trainings = Told(TrainerState(Activity.TRAINING))
+    desk = Desk(project, trainings=trainings)
+    asked = desk.client.post("/progress/train", data={"csrf_token": desk.csrf})
+    assert project.training_requested()
+    assert "Asked for" in asked.text
+    assert "Asked for" not in desk.client.get("/progress").text  # told once
+    desk.client.post("/progress/cancel", data={"csrf_token": desk.csrf})
+    assert trainings.cancelled == 1
+
+
+@pytest.mark.parametrize("path", ["/progress/train", "/progress/cancel"])
+def test_annotators_leave_the_trainer_alone(project, path):
+    trainings = Told(TrainerState(Activity.TRAINING))
+    desk = Desk(project, "ben", role="annotator", trainings=trainings)
+    assert desk.client.post(path, data={"csrf_token": desk.csrf}).status_code == 403
+    assert not project.training_requested()
+    assert trainings.cancelled == 0
+    page = Outline(desk.client.get("/progress").text)
+    assert not page.sends("/progress/train")
+
+
+def test_labels_given_at_once_are_no_pace(project):
+    project.tell_all({1: YES, 2: YES, 3: NO}, person="ann")
+    project.answers.submit("ann", Submission(4, AnswerKind.SKIP))
+    assert {name: pace.answers for name, pace in paces(project).items()} == {"ann": 1}
