@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -204,7 +205,9 @@ class Project:
         """
         who = person or local_person()
         with self.database.writing() as connection:
-            rows = connection.execute("SELECT item FROM lease WHERE person = ? ORDER BY item", (who,)).fetchall()
+            rows = connection.execute(
+                "SELECT item FROM lease WHERE person = ? AND expires > ? ORDER BY item", (who, time.time())
+            ).fetchall()
             return self.queue.next(who, n, [row["item"] for row in rows])
 
     def tell(self, ref: str, label: str | None, *, person: str | None = None, note: str = "") -> Receipt:
@@ -236,6 +239,11 @@ class Project:
                 "INSERT INTO request (name, value) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1",
                 (_TRAIN,),
             )
+
+    def newest_event(self) -> int:
+        """Give the number of the last event; 0 before the first."""
+        with self.database.reading() as connection:
+            return int(connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0])
 
     def training_request(self) -> int:
         """Give the number of the last request for a model."""

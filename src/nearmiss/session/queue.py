@@ -18,6 +18,8 @@ from nearmiss.session.settings import Settings, SettingsStore
 __all__ = ["Pick", "Queue", "QueueEntry"]
 
 _MOST_AT_ONCE = 1000
+#: Seconds for which it is known how a text came before a person who has given it back: their answer may be on its way.
+_REMEMBERED = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Queue:
         with self._database.writing() as connection:
             moment = time.time()
             self._renew(connection, person, held, moment + settings.lease_seconds)
-            connection.execute("DELETE FROM lease WHERE expires <= ?", (moment,))
+            connection.execute("DELETE FROM lease WHERE expires <= ?", (moment - _REMEMBERED,))
             answered = connection.execute("SELECT count(*) FROM answer WHERE person = ?", (person,)).fetchone()[0]
             floors = self._floors.setdefault(person, Floors())
             with Candidates(connection, settings, person, held, moment, floors) as candidates:
@@ -95,13 +97,13 @@ class Queue:
     def leave(self, person: str) -> None:
         """Give back all that a person has: somebody else may see it at once."""
         with self._database.writing() as connection:
-            connection.execute("DELETE FROM lease WHERE person = ?", (person,))
+            self._renew(connection, person, (), time.time())
 
     def origin(self, person: str, item: int) -> Origin | None:
         """Say how a text came before a person; None when they do not have it."""
         with self._database.reading() as connection:
             row = connection.execute(
-                "SELECT origin FROM lease WHERE item = ? AND person = ?", (item, person)
+                "SELECT origin FROM lease WHERE item = ? AND person = ? AND expires > ?", (item, person, time.time())
             ).fetchone()
         return None if row is None else Origin.from_json(row["origin"])
 
@@ -149,9 +151,14 @@ class Queue:
     def _renew(self, connection: sqlite3.Connection, person: str, held: Sequence[int], until: float) -> None:
         kept = json.dumps(list(held))
         connection.execute(
-            "DELETE FROM lease WHERE person = ? AND item NOT IN (SELECT value FROM json_each(?))", (person, kept)
+            "UPDATE lease SET expires = min(expires, ?) WHERE person = ?"
+            " AND item NOT IN (SELECT value FROM json_each(?))",
+            (time.time(), person, kept),
         )
-        connection.execute("UPDATE lease SET expires = ? WHERE person = ?", (until, person))
+        connection.execute(
+            "UPDATE lease SET expires = ? WHERE person = ? AND item IN (SELECT value FROM json_each(?))",
+            (until, person, kept),
+        )
 
     def _is_audit(self, person: str, place: int, settings: Settings) -> bool:
         return bool(named_generator(self._seed, "audit", person, place).random() < settings.audit_share)

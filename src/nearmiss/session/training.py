@@ -73,14 +73,15 @@ class Trainer:
     ----------
     project
         Whose; several trainers of one project would undo one another's work (`training_lock`).
-    passed_over
-        An event up to which nothing is to be trained, because that failed or was cancelled.
+    passed_over, passed_request
+        The event, and the request, up to which nothing is to be trained, because that failed or was cancelled.
     """
 
-    def __init__(self, project: Project, *, passed_over: int = 0) -> None:
+    def __init__(self, project: Project, *, passed_over: int = 0, passed_request: int = 0) -> None:
         self._project = project
         self._passed_over = passed_over
-        self._passed_request = project.training_request() if passed_over else 0
+        self._passed_request = passed_request
+        self._looked_at = (0, 0)
         self._texts = Texts(())
         self._plan: Plan | None = None
         self._planned_for: tuple[Settings, int] | None = None
@@ -103,6 +104,8 @@ class Trainer:
         NearmissError
             The encoder cannot be loaded, the disk is full, the strategy lacks a signal ...
         """
+        # Before anything is read: what comes while this step is at work is news to the next, whatever becomes of it.
+        self._looked_at = self._project.newest_event(), self._project.training_request()
         self._look()
         latest = self._project.models.latest()
         ground = read_ground(self._project.database, 0 if latest is None else latest.cutoff)
@@ -119,9 +122,8 @@ class Trainer:
         return self._done(Did.NOTHING)
 
     def pass_over(self) -> None:
-        """Train no more on what is known now, until there is a new label or a new request: it has just failed."""
-        self._passed_over = read_ground(self._project.database).cutoff
-        self._passed_request = self._project.training_request()
+        """Train no more on what the last step saw, until there is a new event or a new request: it has just failed."""
+        self._passed_over, self._passed_request = self._looked_at
 
     def train(self) -> ModelFacts:
         """Train now, whether or not it is due, and read whatever must be read for it.

@@ -41,7 +41,7 @@ class TrainingProcess:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
-        self._passed_over = 0
+        self._passed_over = self._passed_request = 0
         self._cancelled = False
         self._is_ours = True
         self._watcher = threading.Thread(target=self._watch, name="trainer watch", daemon=True)
@@ -65,8 +65,8 @@ class TrainingProcess:
 
     def cancel(self) -> None:
         """Stop the training that runs; the last good model stays in use, and a new label starts another."""
-        with self._project.database.reading() as connection:
-            self._passed_over = connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0]
+        self._passed_over = self._project.newest_event()
+        self._passed_request = self._project.training_request()
         self._cancelled = True
         self._kill()
 
@@ -108,7 +108,10 @@ class TrainingProcess:
             if self._stopping.is_set():
                 return 0
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "nearmiss.session.worker", str(folder), str(self._passed_over)],
+                [
+                    *(sys.executable, "-m", "nearmiss.session.worker", str(folder)),
+                    *(str(self._passed_over), str(self._passed_request)),
+                ],
                 stdin=subprocess.PIPE,  # held open: it closes when this process ends, however it ends
                 stdout=file,
                 stderr=file,

@@ -34,7 +34,7 @@ _RETRY = 60.0
 
 def main() -> None:
     """Work for the project named on the command line until the parent process is gone."""
-    folder, passed_over = Path(sys.argv[1]), int(sys.argv[2])
+    folder, passed_over, passed_request = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     threading.Thread(target=_die_with_parent, daemon=True).start()
     keep_few_kernels()
     try:
@@ -42,18 +42,11 @@ def main() -> None:
     except RunConflict:  # whoever holds it trains this project already, and tells its state
         sys.exit(TAKEN)
     with lock, Project.open(folder) as project:
-        work(project, passed_over, threading.Event())
+        work(project, Trainer(project, passed_over=passed_over, passed_request=passed_request), threading.Event())
 
 
-def work(project: Project, passed_over: int, stop: threading.Event) -> None:
-    """Train whenever it is due, read in between, tell what is being done, until told to stop.
-
-    Parameters
-    ----------
-    passed_over
-        An event up to which nothing is to be trained: somebody cancelled the training on it. 0 for none.
-    """
-    trainer = Trainer(project, passed_over=passed_over)
+def work(project: Project, trainer: Trainer, stop: threading.Event) -> None:
+    """Train whenever it is due, read in between, tell what is being done, until told to stop."""
     told = TrainerState()
 
     def tell(state: TrainerState) -> None:
@@ -84,7 +77,7 @@ def work(project: Project, passed_over: int, stop: threading.Event) -> None:
             error = _sentence(failure)
             tell(TrainerState(Activity.FAILED, error=error))
             trainer.pass_over()
-            _wait_for_change(project, stop)
+            _wait_for_change(project, changes, stop)
             continue
         if step.did is Did.TRAINED:
             error = ""
@@ -92,8 +85,9 @@ def work(project: Project, passed_over: int, stop: threading.Event) -> None:
         tell(TrainerState(Activity.FAILED if error else activity, step.read, step.texts, error=error))
 
 
-def _wait_for_change(project: Project, stop: threading.Event) -> None:
-    before, until = project.database.changes(), time.monotonic() + _RETRY
+def _wait_for_change(project: Project, before: int, stop: threading.Event) -> None:
+    """Wait until something has changed since the failed step began, or it is time to try again all the same."""
+    until = time.monotonic() + _RETRY
     while not stop.wait(_LOOK) and time.monotonic() < until:
         if project.database.changes() != before:
             return
