@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, quote
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -109,11 +110,11 @@ class Gate:
             if person is None and not scope["path"].startswith(self._policy.public):
                 refusal = _sign_in_first(scope, headers)
             elif person is not None and scope["method"] == "POST":
-                receive, refusal = await self._check_token(scope, headers, receive)
-        try:
-            await (refusal or self._app)(scope, receive, answer)
-        except _TooLarge as error:
-            await PlainTextResponse(str(error), status_code=413)(scope, receive, answer)
+                try:
+                    receive, refusal = await self._check_token(scope, headers, receive)
+                except _TooLarge as error:
+                    refusal = PlainTextResponse(error.detail, status_code=error.status_code)
+        await (refusal or self._app)(scope, receive, answer)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         """Judge what can be judged by the headers alone."""
@@ -171,8 +172,11 @@ _FIRST_FIELD = re.compile(
 )
 
 
-class _TooLarge(Exception):
-    """A body went over its bound while it was read."""
+class _TooLarge(HTTPException):
+    """A body went over its bound while it was read, here or by a route: the application answers as to any error."""
+
+    def __init__(self) -> None:
+        super().__init__(413, "That is too large.")
 
 
 class _Bounded:
@@ -186,7 +190,7 @@ class _Bounded:
         message = await self._receive()
         self._left -= len(message.get("body", b""))
         if self._left < 0:
-            raise _TooLarge("That is too large.")
+            raise _TooLarge
         return message
 
 
@@ -215,7 +219,9 @@ async def _read_ahead(receive: Receive, at_least: int | None) -> tuple[bytes, Re
 def _sign_in_first(scope: Scope, headers: Headers) -> Response:
     if scope["path"].startswith("/api/") or "text/html" not in headers.get("accept", "*/*").replace("*/*", "text/html"):
         return JSONResponse({"error": "Sign in first: open the link that the server printed."}, status_code=401)
-    return RedirectResponse(f"/login?next={quote(scope['path'])}", status_code=303)
+    query = scope.get("query_string", b"").decode("latin-1")
+    wanted = f"{scope['path']}?{query}" if query else scope["path"]
+    return RedirectResponse(f"/login?next={quote(wanted, safe='/')}", status_code=303)
 
 
 def _refused_write(scope: Scope) -> Response:
