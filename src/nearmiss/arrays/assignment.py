@@ -61,7 +61,9 @@ class NearestCenters:
         placed = _Placed.about(self._origin, centers)
         if self._rounded is None and isinstance(self._rows, Tensor) and _gains_by_rounding(self._rows, len(centers)):
             self._rounded = _RoundedRows(self._rows, self._origin)
-        return self._plainly(placed) if self._rounded is None else self._rounded.nearest(placed)
+        nearest = self._plainly(placed) if self._rounded is None else self._rounded.nearest(placed)
+        # Kernels may sum the columns of one product in different orders: keys of equal centres then differ.
+        return _first_equals(centers)[nearest]
 
     def _plainly(self, centers: _Placed) -> IndexArray:
         alike = ALIKE * float(centers.lengths.max())
@@ -80,6 +82,13 @@ class NearestCenters:
         with team(device_of(self._rows)) as threads:
             blocks = product_blocks(self._rows, len(centers.constants))
             return np.concatenate(list(threads.map(nearest, blocks)))
+
+
+def _first_equals(centers: Tensor) -> IndexArray:
+    """Find for each centre the lowest id of those that equal it, shape (k,)."""
+    first: dict[bytes, int] = {}
+    # Adding 0 makes one of the two zeros.
+    return np.array([first.setdefault(row.tobytes(), i) for i, row in enumerate(centers.cpu().numpy() + 0)])
 
 
 def _origin(rows: Rows) -> Tensor:
