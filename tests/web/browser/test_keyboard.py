@@ -107,6 +107,7 @@ def test_skip_unsure_and_a_note(labeler, make_project):
     project = make_project()
     labeler.open(project)
     skipped, unsure = labeler.give("s"), labeler.give("q")
+    labeler.settle()
     labeler.press("n")
     labeler.press("1 of 2, s/u?")
     assert labeler.is_saved()  # in a note, keys are letters
