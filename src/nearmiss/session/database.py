@@ -166,6 +166,10 @@ class Database:
             raise NearmissError(f"{self.path}: {error}; {_mend(str(error))}") from error
         except UnicodeEncodeError as error:
             raise InvalidInput("the words hold half a character (a lone surrogate); leave it out") from error
+        except UnicodeDecodeError as error:  # a text, or SQLite's own message that quotes one
+            raise InvalidData(
+                f"{self.path} is damaged: it holds text that is none ({error}); restore it from a copy"
+            ) from error
         except OverflowError as error:
             raise InvalidInput("a number is far beyond any that is in use; check it") from error
         except sqlite3.DatabaseError as error:
