@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from nearmiss._version import __version__
-from nearmiss.cli import adapt, catalog, label, reproduce, run, select, sessions, status
+from nearmiss.cli import adapt, catalog, label, recheck, reproduce, run, select, sessions, status
 
 __all__ = ["app"]
 
@@ -47,6 +47,7 @@ app.command("serve", epilog="Example: nearmiss serve reviews.nearmiss --host 0.0
 app.command("ask", epilog="Example: nearmiss ask reviews.nearmiss -n 5")(sessions.ask)
 app.command("tell", epilog="Example: nearmiss tell reviews.nearmiss 17 positive")(sessions.tell)
 app.command("train", epilog="Example: nearmiss train reviews.nearmiss --out model")(sessions.train)
+app.command("recheck", epilog="Example: nearmiss recheck reviews.nearmiss -n 20")(recheck.recheck)
 app.command("import", epilog="Example: nearmiss import reviews.nearmiss more.csv")(sessions.import_file)
 app.command("export", epilog="Example: nearmiss export reviews.nearmiss labels.csv")(sessions.export)
 app.command("people", epilog="Example: nearmiss people reviews.nearmiss --add Ada")(sessions.people)

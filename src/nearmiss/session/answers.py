@@ -176,21 +176,35 @@ class AnswerSheet:
             receipts = [self._answer(connection, person, each, origin, batch) for each in said]
         return Receipt(receipts[-1].event, receipts[-1].at, tuple(each.items[0] for each in receipts))
 
-    def settle(self, person: str, item: int, label: int, *, key: str | None = None, note: str = "") -> Receipt:
+    def settle(
+        self,
+        person: str,
+        item: int,
+        label: int,
+        *,
+        key: str | None = None,
+        note: str = "",
+        origin: Origin | None = None,
+    ) -> Receipt:
         """Decide which label holds, whatever was said of the text.
+
+        Parameters
+        ----------
+        origin
+            How the text came before the person, guesses in sight, where it was not a disagreement.
 
         Raises
         ------
         InvalidInput, UnknownName
             As ``submit``.
         """
-        said = Submission(item, AnswerKind.LABEL, label, key, note)
+        said = Submission(item, AnswerKind.LABEL, label, key, note, suggestion_visible=origin is not None)
         _check(said)
         with self._database.writing() as connection:
             if key is not None and (before := event_by_key(connection, key)) is not None:
                 return _repeated(connection, before, EventKind.SETTLED, person, said)
             _require_item(connection, item)
-            body = {"kind": said.kind, "label": _current(connection, label), "note": note.strip()}
+            body = _body(connection, said, origin)
             event = happen(connection, Event(EventKind.SETTLED, person, body, item=item, key=key))
         return Receipt(event.seq, event.at, (item,))
 
@@ -279,16 +293,7 @@ class AnswerSheet:
             origin = Origin.from_json(lease["origin"])
         elif origin is None:  # said again, after an undo or to correct it: it came before them as it did at first
             origin = self._last_origin(connection, person, said.item)
-        guideline = connection.execute("SELECT coalesce(max(version), 0) FROM guideline").fetchone()[0]
-        body: dict[str, Any] = {
-            "kind": said.kind,
-            "label": None if said.label is None else _current(connection, said.label),
-            "note": said.note.strip(),
-            "seconds": said.seconds,
-            "suggestion_visible": said.suggestion_visible,
-            "guideline": guideline,
-            "origin": (origin or Origin(Source.PERSON)).as_json(),
-        }
+        body = _body(connection, said, origin or Origin(Source.PERSON))
         event = happen(connection, Event(EventKind.ANSWERED, person, body, item=said.item, batch=batch, key=said.key))
         connection.execute("DELETE FROM lease WHERE item = ? AND person = ?", (said.item, person))
         return Receipt(event.seq, event.at, (said.item,))
@@ -307,6 +312,21 @@ class AnswerSheet:
             (str(event.body["events"]),),
         ).fetchall()
         return Receipt(event.seq, event.at, tuple(row["item"] for row in rows))
+
+
+def _body(connection: sqlite3.Connection, said: Submission, origin: Origin | None) -> dict[str, Any]:
+    """Write down what was said and, where it has an origin, how it came about."""
+    label = None if said.label is None else _current(connection, said.label)
+    body: dict[str, Any] = {"kind": said.kind, "label": label, "note": said.note.strip()}
+    if origin is None:
+        return body
+    guideline = connection.execute("SELECT coalesce(max(version), 0) FROM guideline").fetchone()[0]
+    return body | {
+        "seconds": said.seconds,
+        "suggestion_visible": said.suggestion_visible,
+        "guideline": guideline,
+        "origin": origin.as_json(),
+    }
 
 
 def _check(said: Submission) -> None:

@@ -20,6 +20,7 @@ class Source(StrEnum):
     AUDIT = "audit"  # a random draw that measures the model
     PERSON = "person"  # somebody who looked for it
     IMPORT = "import"  # a label that came with a file
+    SECOND_LOOK = "second look"  # a label that the model and its neighbours contradict
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,4 +209,4 @@ def _undo(visit: Visit) -> Response:
     return visit.onward(_BACK.get(visit.form.text("from"), view_in(visit.form.text("view")).address), told)
 
 
-_BACK = {"settle": "/settle"}
+_BACK = {"settle": "/settle", "second-look": "/second-look"}
