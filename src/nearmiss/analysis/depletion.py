@@ -1,0 +1,54 @@
+"""What labelling takes out of a pool while random checks are drawn from it: a correction for `quality`."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from nearmiss.analysis.quality import Pool
+from nearmiss.errors import InvalidArray
+
+__all__ = ["pool_after"]
+
+#: What the model knew of picked texts counts from the most recent part of them, the half.
+_RECENT = 0.5
+
+
+def pool_after(checks: npt.NDArray[np.bool_], guessed: npt.NDArray[np.floating], texts: int) -> Pool:
+    """Describe the pool after so many answers, for an estimate from the checks among them.
+
+    Parameters
+    ----------
+    checks
+        Whether each answer was a random check, in the order in which they were given, shape (answers,).
+    guessed
+        For each answer whether the model of that time had guessed it, 1 or 0; NaN where there was no model yet. Only
+        picks count. Shape (answers,).
+    texts
+        Texts there are, answered ones included.
+
+    Raises
+    ------
+    InvalidArray
+        Shapes differ, or there are more answers than texts.
+
+    Examples
+    --------
+    >>> checks = np.array([True, False, False, True])
+    >>> pool_after(checks, np.array([np.nan, 0.0, 1.0, 1.0]), texts=14)
+    Pool(remaining=10, picked_since=0.08333333333333333, right_before=1.0)
+    """
+    answers = len(checks)
+    if checks.shape != guessed.shape or checks.ndim != 1 or answers > texts:
+        raise InvalidArray(f"{guessed.shape} guesses for {checks.shape} answers to {texts} texts")
+    remaining = texts - answers
+    drawn = np.flatnonzero(checks)
+    picked = ~checks
+    if not len(drawn):
+        return Pool(remaining)
+    since = picked.sum() - np.cumsum(picked)[drawn]
+    # A check stood for the texts open when it was drawn: those that are open now, and those picked since.
+    gone = float(np.mean(since / np.maximum(1, remaining + since)))
+    known = guessed[picked & ~np.isnan(guessed)]
+    recent = known[int(len(known) * _RECENT) :]
+    return Pool(remaining, gone, float(recent.mean()) if len(recent) else 0.0) if gone < 1 else Pool(remaining)
