@@ -1,0 +1,217 @@
+"""What a simulated project would have said of itself at each model, beside the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nearmiss.acquisition.base import IndexArray
+from nearmiss.analysis.depletion import pool_after
+from nearmiss.analysis.growth import Growth, fit_growth
+from nearmiss.analysis.quality import Estimate, quality, quality_levels
+from nearmiss.analysis.random_curve import CurvePoints, random_curve
+from nearmiss.analysis.savings import forecast, savings
+from nearmiss.experiment.worth.benches import RandomCurve
+from nearmiss.experiment.worth.projects import Bench, Track
+from nearmiss.models.logistic import LogisticHead, LogisticSettings
+
+__all__ = ["AHEAD", "Look", "Said", "Worth", "growth_of", "judge_quality", "judge_worth", "models_of_the_past"]
+
+#: Labels ahead for which a forecast is made.
+AHEAD = (100, 500, 1000)
+#: Fewer checks, and nothing is fitted; then anew after so many labels.
+_FEWEST, _EVERY = 20, 100
+#: Models of the past that the picked curve is fitted to.
+_PAST = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A number that was given with its interval, and the truth."""
+
+    value: float
+    low: float
+    high: float
+    true: float
+
+    @property
+    def held(self) -> bool:
+        """Whether the interval has the truth."""
+        return bool(self.low <= self.true <= self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was said of one model.
+
+    Attributes
+    ----------
+    labels, checks
+        Given when it was new.
+    accuracy, macro_f1
+        On the texts without a label.
+    recalls
+        Classes whose recall was given, and those of them of which the interval missed.
+    naive_held
+        Whether a 95 % interval that is taken as if nobody had looked before has the accuracy.
+    tested
+        Its accuracy on texts that belong to no project.
+    """
+
+    labels: int
+    checks: int
+    accuracy: Said
+    macro_f1: Said
+    recalls: tuple[int, int]
+    naive_held: bool
+    tested: float
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What was said of labelling itself.
+
+    Attributes
+    ----------
+    labels, checks
+        Given so far.
+    told
+        Whether a number was shown, or that it is too early.
+    equivalent
+        Randomly chosen labels for the same accuracy.
+    worse, truly_worse
+        The probability that as many randomly chosen labels would have been better, and whether they are.
+    gains
+        By labels ahead; those past the end of the project are left out.
+    """
+
+    labels: int
+    checks: int
+    told: bool
+    equivalent: Said
+    worse: float
+    truly_worse: bool
+    gains: dict[int, Said]
+
+
+def judge_quality(track: Track, rng: np.random.Generator) -> list[Look]:
+    """Say what every model with a random check would have been said to be worth."""
+    models = [model for model in range(len(track.at)) if len(track.check_rows(model))]
+    if not models:
+        return []
+    rows = track.check_rows(models[-1])
+    labels = track.truth[rows]
+    looks = [track.guesses[model, track.check_rows(model)].astype(np.int64) for model in models]
+    levels = quality_levels(looks, labels, track.n_classes, rng)
+    judged = []
+    for model, guesses, level in zip(models, looks, levels, strict=True):
+        n, known = len(guesses), int(track.at[model])
+        pool = pool_after(track.checks[:known], track.guessed(model), len(track.truth))
+        found = quality(guesses, labels[:n], track.n_classes, pool, level)
+        rest = np.setdiff1d(np.arange(len(track.truth)), track.order[:known])
+        truth, given = track.truth[rest], track.guesses[model, rest].astype(np.int64)
+        right = float((truth == given).mean())
+        share = float((guesses == labels[:n]).mean())
+        reach = 1.96 * np.sqrt(share * (1 - share) / n)
+        judged.append(
+            Look(
+                known,
+                n,
+                _said(found.accuracy, right),
+                _said(found.macro_f1, _macro_f1(given, truth, track.n_classes)),
+                _recalls(found.recalls, given, truth),
+                bool(share - reach <= right <= share + reach),
+                float(track.tested[model]),
+            )
+        )
+    return judged
+
+
+def judge_worth(bench: Bench, track: Track, curve: RandomCurve, rng: np.random.Generator) -> Iterator[Worth]:
+    """Say what would have been said of labelling, every 100 labels once there are 20 checks."""
+    last = -_EVERY
+    for model, given in enumerate(track.at.tolist()):
+        checks = len(track.check_rows(model))
+        if checks < _FEWEST or given - last < _EVERY:
+            continue
+        last = given
+        growth = growth_of(bench, track, model, rng)
+        found = savings(growth, labels=given, checks=checks, pool=len(track.truth))
+        tested, picks = float(track.tested[model]), track.picks(model)
+        gains = {}
+        for ahead in AHEAD:
+            later = int(np.searchsorted(track.at, given + ahead))
+            if later < len(track.at):
+                gain = forecast(growth, ahead, checks_share=float(track.checks.mean()))
+                true = float(track.tested[later]) - tested
+                gains[ahead] = Said(gain.gain, gain.interval.low, gain.interval.high, true)
+        yield Worth(
+            given,
+            checks,
+            found.told,
+            Said(found.equivalent, found.interval.low, found.interval.high, _within(curve, tested, len(track.truth))),
+            found.worse,
+            tested < curve.at(picks),
+            gains,
+        )
+
+
+def growth_of(bench: Bench, track: Track, model: int, rng: np.random.Generator) -> Growth:
+    """Fit both learning curves as a project does that has this model."""
+    rows = track.check_rows(model)
+    labels = track.truth[rows]
+    features = bench.features[track.rows[rows]]
+
+    def guess(train: IndexArray, test: IndexArray) -> IndexArray:
+        head = LogisticHead.train(features[train], labels[train], track.n_classes, LogisticSettings())
+        return np.asarray(head.logits(features[test]).argmax(axis=1), dtype=np.int64)
+
+    random = random_curve(labels, track.n_classes, guess, rng)
+    past = models_of_the_past(np.array([track.picks(earlier) for earlier in range(model + 1)]))
+    right = np.array([track.guesses[earlier, rows] == labels for earlier in past], dtype=np.float64).T
+    picked = CurvePoints(np.array([track.picks(earlier) for earlier in past], dtype=np.int64), right)
+    return fit_growth(random, picked, track.n_classes, rng)
+
+
+def models_of_the_past(sizes: npt.NDArray[np.int64], most: int = _PAST) -> IndexArray:
+    """Choose models that tell how a curve grew, the last among them: from a tenth of its labels, evenly by doublings.
+
+    Examples
+    --------
+    >>> models_of_the_past(np.arange(10, 210, 10)).tolist()
+    [1, 3, 5, 7, 12, 19]
+    """
+    last = len(sizes) - 1
+    wanted = np.geomspace(max(sizes[0], sizes[-1] / 10), sizes[-1], most)
+    return np.unique(np.append(np.searchsorted(sizes, wanted).clip(0, last), last))
+
+
+def _said(found: Estimate, true: float) -> Said:
+    return Said(found.value, found.interval.low, found.interval.high, true)
+
+
+def _within(curve: RandomCurve, accuracy: float, texts: int) -> float:
+    """Give the true number of random labels; what the pool does not have counts as infinite."""
+    needed = curve.equivalent(accuracy)
+    return needed if needed <= texts else float("inf")
+
+
+def _recalls(found: tuple[Estimate | None, ...], given: IndexArray, truth: IndexArray) -> tuple[int, int]:
+    told = missed = 0
+    for c, estimate in enumerate(found):
+        members = truth == c
+        if estimate is None or not members.any():
+            continue
+        told += 1
+        missed += not _said(estimate, float((given[members] == c).mean())).held
+    return told, missed
+
+
+def _macro_f1(given: IndexArray, truth: IndexArray, n_classes: int) -> float:
+    """Give the mean F1 over the classes that some text has or is given."""
+    hits = np.bincount(truth[truth == given], minlength=n_classes)
+    total = np.bincount(truth, minlength=n_classes) + np.bincount(given, minlength=n_classes)
+    return float((2 * hits[total > 0] / total[total > 0]).mean())
