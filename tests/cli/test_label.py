@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from nearmiss.session.history import EventKind
 from nearmiss.session.project import Project
 
 LINK = re.compile(r"http://127\.0\.0\.1:\d+/enter\?token=\S{30,}")
@@ -65,6 +66,32 @@ def test_the_same_command_goes_on_and_takes_in_what_the_file_has_gained(reviews)
         assert "1 new text, 6 texts known already" in printed
     with Project.open(reviews.with_name("reviews.nearmiss")) as project:
         assert (project.texts.count(), project.labels.named("good").texts) == (7, 1)
+
+
+def test_words_and_examples_come_from_a_file(reviews, tmp_path):
+    seeds = tmp_path / "seeds.csv"
+    seeds.write_text("text,label\nlovely,good\n a  joy ,good\nawful,bad\nso so,mixed\n")
+    for _ in range(2):  # the same file again changes nothing
+        with started("label", reviews, "--labels", "good,bad", "--seeds", seeds, "--port", 0) as (_, printed):
+            assert "seeds.csv: 4 seeds for 3 labels" in printed
+    with Project.open(reviews.with_name("reviews.nearmiss")) as project:
+        assert {label.name: label.seed_texts for label in project.labels.offered()} == {
+            "good": ("lovely", "a joy"),
+            "bad": ("awful",),
+            "mixed": ("so so",),
+        }
+        with project.database.reading() as connection:
+            changes = connection.execute("SELECT count(*) FROM event WHERE kind = ?", (EventKind.LABEL_CHANGED,))
+            assert changes.fetchone()[0] == 3
+
+
+def test_seeds_without_labels_are_refused_before_anything_is_made(nearmiss, reviews, tmp_path):
+    seeds = tmp_path / "seeds.csv"
+    seeds.write_text("text\nlovely\n")
+    outcome = nearmiss("label", reviews, "--seeds", seeds, "--no-browser")
+    assert outcome.code == 2
+    assert "columns named text and label" in outcome.err
+    assert not reviews.with_name("reviews.nearmiss").exists()
 
 
 def test_ctrl_c_ends_it_without_a_traceback(reviews):

@@ -97,6 +97,13 @@ def test_status_tells_where_a_project_stands(nearmiss, films):
     assert "model: none yet" in outcome.out
 
 
+def test_status_tells_what_is_missing(nearmiss, films):
+    nearmiss("tell", films, "1", "good")
+    told = nearmiss("status", films).out
+    assert "note: The 1 text to learn from has the same label; a model needs two." in told
+    assert "note: No text yet has “bad”." in told
+
+
 def test_labels_go_out_and_come_in(nearmiss, films, tmp_path):
     nearmiss("tell", films, "1", "good")
     nearmiss("tell", films, "2", "bad")
@@ -124,6 +131,8 @@ def test_the_model_to_take_away_loads_in_transformers(nearmiss, films, tmp_path)
     out = tmp_path / "model"
     outcome = nearmiss("train", films, "--out", out, "--option", "epochs=1", "--option", "max-length=16")
     assert outcome.code == 0, outcome.err
+    assert "a model fine-tuned on every label of films" in outcome.out
+    assert "Whether the labels transfer cannot be measured: there are 0 random checks" in outcome.out
     card = (out / "README.md").read_text()
     assert "8 labelled texts" in card
     assert "nearmiss project 'films'" in card

@@ -7,7 +7,9 @@ from contextlib import suppress
 import pytest
 
 from nearmiss.errors import InvalidInput, UnknownName
+from nearmiss.session.history import Event, EventKind
 from nearmiss.session.labels import Label
+from nearmiss.session.projection import happen, rebuild
 
 ANIMAL, METAL = 1, 2
 
@@ -148,3 +150,40 @@ def test_a_number_of_no_label_is_refused(project, label):
         with pytest.raises(InvalidInput):
             act()
     assert names(project) == ["animal", "metal"]
+
+
+# ---- seeds -----------------------------------------------------------------------------------------------------------
+
+
+def test_seeds_are_kept_one_a_line_each_once(project):
+    label = project.labels.change("ann", ANIMAL, {"seeds": " a  cat\r\n\r\nthe dog\na cat\n\ud800x\0y\n"})
+    assert label.seeds == "a cat\nthe dog\n\N{REPLACEMENT CHARACTER}x y"
+    assert label.seed_texts == ("a cat", "the dog", "\N{REPLACEMENT CHARACTER}x y")
+    assert project.labels.menu()[0].seed_texts == label.seed_texts
+    assert project.labels.change("ann", ANIMAL, {"seeds": ""}).seed_texts == ()
+    assert project.labels.add("ann", "wood", seeds="oak\nbirch").seed_texts == ("oak", "birch")
+
+
+@pytest.mark.parametrize(("seeds", "told"), [("\n".join(map(str, range(101))), "101 lines"), ("x" * 2001, "2001 char")])
+def test_too_many_or_too_long_seeds_are_refused(project, seeds, told):
+    for refuse in (
+        lambda: project.labels.change("ann", ANIMAL, {"seeds": seeds}),
+        lambda: project.labels.add("ann", "wood", seeds=seeds),
+    ):
+        with pytest.raises(InvalidInput, match=f"^seeds: .*{told}"):
+            refuse()
+    assert project.labels.every()[0].seeds == ""
+    assert names(project) == ["animal", "metal"]
+
+
+def test_seeds_follow_from_the_history_that_of_older_projects_included(project, dump):
+    project.labels.change("ann", ANIMAL, {"seeds": "cat"})
+    project.labels.add("ann", "wood", seeds="oak")
+    before = dump(project, "label")
+    with project.database.writing() as connection:
+        rebuild(connection)
+    assert dump(project, "label") == before
+    body = {"label": 9, "name": "old", "description": "", "color": "", "key": "", "position": 9}  # as once written
+    with project.database.writing() as connection:
+        happen(connection, Event(EventKind.LABEL_ADDED, "ann", body))
+    assert project.labels.named("old").seeds == ""

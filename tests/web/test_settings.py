@@ -142,6 +142,32 @@ def test_a_label_that_is_not_there(project):
     assert Guest(project).get("/settings/labels/99").status_code == 400
 
 
+def test_words_of_a_label_are_kept_shown_and_looked_for_at_once(project):
+    guest = Guest(project)
+    sent = {**guest.see("/settings/labels/2").form("/settings/labels/2"), "seeds": "never\r\n\r\nnot <at> all"}
+    guest.send("/settings/labels/2", sent)
+    assert project.labels.named("no").seed_texts == ("never", "not <at> all")
+    assert "not <at> all" in guest.see("/settings/labels/2").words
+    assert project.training_requested()
+
+
+def test_words_of_a_label_that_has_texts_ask_for_no_training(project):
+    tell(project, "ann", 1, YES)
+    Guest(project).send("/settings/labels/1", {"name": "yes", "seeds": "surely"})
+    assert project.labels.named("yes").seeds == "surely"
+    assert not project.training_requested()
+
+
+def test_too_many_words_are_told_beside_their_field(project):
+    answered = Guest(project).send("/settings/labels/1", {"name": "yes", "seeds": "\n".join(map(str, range(101)))})
+    page = Outline(answered.text)
+    assert answered.status_code == 400
+    wrong = [each["aria-describedby"] for each in page.named("textarea") if each.get("aria-invalid")]
+    assert wrong == ["seeds-told seeds-wrong"]
+    assert "100" in page.words  # what was typed is still there
+    assert project.labels.named("yes").seeds == ""
+
+
 # ---- guidelines ------------------------------------------------------------------------------------------------------
 
 

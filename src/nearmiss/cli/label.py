@@ -31,6 +31,12 @@ def label(
         str | None,
         typer.Option(help="Label names, between commas [default: the file's; else the page asks]."),
     ] = None,
+    seeds: Annotated[
+        Path | None,
+        typer.Option(
+            help="Words or examples of labels: a file with columns text and label; they find the first texts."
+        ),
+    ] = None,
     text_column: Annotated[str | None, typer.Option(help="Column of the texts [default: guessed].")] = None,
     pair_column: Annotated[str | None, typer.Option(help="Column of the second texts.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of labels given before [default: guessed].")] = None,
@@ -49,8 +55,9 @@ def label(
     The first time, this makes a project (a folder beside the file); the same command opens it again, and takes in rows
     that the file has gained. Stop it with Ctrl-C at any time: nothing is lost.
     """
-    from nearmiss.cli.projects import open_or_make
+    from nearmiss.cli.projects import give_seeds, open_or_make, read_seeds
 
+    seeded = None if seeds is None else read_seeds(seeds)
     names = None if labels is None else [name.strip() for name in labels.split(",") if name.strip()]
     opened, notes = open_or_make(
         file,
@@ -63,6 +70,12 @@ def label(
         id_column=id_column,
         encoding=encoding,
     )
+    if seeded is not None:
+        try:
+            notes.append(f"{seeds}: {give_seeds(opened, seeded)}")
+        except BaseException:
+            opened.close()
+            raise
     for note in notes:
         typer.echo(note, err=True)
     _serve(opened, port, host, allow_host, certificate, key, browser=browser)

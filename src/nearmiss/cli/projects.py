@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nearmiss.errors import InvalidInput
 from nearmiss.session.exchange.forms import read_items
 from nearmiss.session.exchange.imported import ImportedItems
 from nearmiss.session.exchange.records import ExchangedItem
-from nearmiss.session.labels import Label
+from nearmiss.session.labels import LONGEST_SEED, Label
 from nearmiss.session.people import local_person
 from nearmiss.session.project import DATABASE, Project
 from nearmiss.session.transfer import ImportReport, import_items
 from nearmiss.text.catalog import CATALOG
 from nearmiss.text.datasets import load_dataset
 
-__all__ = ["open_or_make", "report_lines"]
+__all__ = ["give_seeds", "open_or_make", "read_seeds", "report_lines"]
 
 _SUFFIX = ".nearmiss"
 
@@ -71,6 +71,43 @@ def open_or_make(
                 left.unlink()
         raise
     return project, report_lines(report, str(file))
+
+
+def read_seeds(file: Path) -> dict[str, tuple[str, ...]]:
+    """Read words or examples of labels: a file of texts with their labels, in any form that holds such.
+
+    Raises
+    ------
+    NearmissError
+        The file cannot be read, or holds no labels.
+    """
+    seeds: dict[str, list[str]] = {}
+    for item in read_items(file, on_missing="drop").items:
+        if item.label is not None:
+            seeds.setdefault(item.label, []).append(item.text)
+    if not seeds:
+        raise InvalidInput(f"{file} holds no labels; write a word or an example a row, in columns named text and label")
+    return {name: tuple(texts) for name, texts in seeds.items()}
+
+
+def give_seeds(project: Project, seeds: Mapping[str, Sequence[str]]) -> str:
+    """Add words or examples to the labels of these names, new ones included, and say so.
+
+    Raises
+    ------
+    InvalidInput
+        A label name is none, or there are too many seeds.
+    """
+    with project.database.writing():
+        _add_labels(project, tuple(seeds))
+        for name, texts in seeds.items():
+            label = project.labels.named(name)
+            lines = [" ".join(text.split())[:LONGEST_SEED] for text in texts]
+            given = tuple(dict.fromkeys((*label.seed_texts, *lines)))
+            if given != label.seed_texts:
+                project.labels.change(local_person(), label.id, {"seeds": "\n".join(given)})
+                project.request_training()
+    return f"{_count(sum(map(len, seeds.values())), 'seed')} for {_count(len(seeds), 'label')}"
 
 
 def report_lines(report: ImportReport, source: str) -> list[str]:

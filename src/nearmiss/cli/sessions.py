@@ -65,11 +65,15 @@ def train(
     option: Annotated[
         list[str] | None, typer.Option(help="With --out: an option of the classifier, such as epochs=3. Repeatable.")
     ] = None,
+    keep_audits_out: Annotated[
+        bool, typer.Option("--keep-audits-out", help="With --out: the model never learns from random checks.")
+    ] = False,
 ) -> None:
     """Train a model on the labels so far and rank the texts by it; the page does this by itself.
 
     With `--out`, make the model to take away instead: a Hugging Face folder with a card that tells where its labels
-    come from.
+    come from. First it is trained without the random checks and measured by them, beside the model used while
+    labelling: that tells whether the labels transfer. Then it is trained on everything.
     """
     from nearmiss.cli.options import classifier_option
     from nearmiss.session.project import Project
@@ -78,8 +82,16 @@ def train(
         if out is not None:
             from nearmiss.session.handover import hand_over
 
-            folder = hand_over(opened, out, dict(classifier_option(text) for text in option or []))
-            typer.echo(f"{folder}: a model fine-tuned on every label of {opened.name}")
+            handed = hand_over(
+                opened,
+                out,
+                dict(classifier_option(text) for text in option or []),
+                keep_audits_out=keep_audits_out,
+                on_step=lambda doing: typer.echo(f"{doing} ...", err=True),
+            )
+            learned = "every label but the random checks" if keep_audits_out else "every label"
+            typer.echo(f"{handed.folder}: a model fine-tuned on {learned} of {opened.name}")
+            typer.echo(handed.report.sentence)
             return
         from nearmiss.experiment.journal import take_lock
         from nearmiss.session.trainer_state import LOCK

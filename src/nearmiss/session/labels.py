@@ -13,10 +13,12 @@ from nearmiss.session.database import Database
 from nearmiss.session.history import Event, EventKind
 from nearmiss.session.projection import happen, resolved_label
 
-__all__ = ["Label", "LabelSet", "shown_keys"]
+__all__ = ["LONGEST_SEED", "Label", "LabelSet", "shown_keys"]
 
 _LONGEST_NAME = 200
-_CHANGEABLE = ("name", "description", "color", "key", "position")
+_CHANGEABLE = ("name", "description", "color", "key", "position", "seeds")
+#: Lines of seeds, and characters of one.
+_MOST_SEEDS, LONGEST_SEED = 100, 2_000
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 #: Keys that mean something else on the labelling page.
 RESERVED_KEYS = frozenset("usqnegh?/ ")
@@ -42,6 +44,8 @@ class Label:
         Whether it is still offered, and the label that stands for it instead.
     texts
         How many texts have it.
+    seeds
+        Words or examples of it, one a line: they find its first texts.
     """
 
     id: int
@@ -53,6 +57,12 @@ class Label:
     retired: bool = False
     merged_into: int | None = None
     texts: int = 0
+    seeds: str = ""
+
+    @property
+    def seed_texts(self) -> tuple[str, ...]:
+        """The seeds, one by one."""
+        return tuple(self.seeds.split("\n")) if self.seeds else ()
 
 
 class LabelSet:
@@ -102,15 +112,18 @@ class LabelSet:
                 return label
         raise UnknownName.among("label", name, (label.name for label in offered))
 
-    def add(self, person: str, name: str, *, description: str = "", color: str = "", key: str = "") -> Label:
+    def add(
+        self, person: str, name: str, *, description: str = "", color: str = "", key: str = "", seeds: str = ""
+    ) -> Label:
         """Add a label.
 
         Raises
         ------
         InvalidInput
-            The name is empty, too long or taken; the colour or key is none, or the key is taken.
+            The name is empty, too long or taken; the colour or key is none, or the key is taken; there are more than
+            100 seeds, or one is longer than 2000 characters.
         """
-        return self.add_all(person, [Label(0, name, description, color, key)])[0]
+        return self.add_all(person, [Label(0, name, description, color, key, seeds=seeds)])[0]
 
     def add_all(self, person: str, labels: Iterable[Label]) -> tuple[Label, ...]:
         """Add several labels, all or none; their ids and positions are given here.
@@ -123,7 +136,9 @@ class LabelSet:
         with self._database.writing() as connection:
             added = []
             for label in labels:
-                body = _checked({"name": label.name, "description": label.description, "color": label.color})
+                body = _checked(
+                    {"name": label.name, "description": label.description, "color": label.color, "seeds": label.seeds}
+                )
                 body["key"] = _checked_key(label.key)
                 self._refuse_taken(connection, body, None)
                 last = connection.execute("SELECT max(id), max(position) FROM label").fetchone()
@@ -134,12 +149,12 @@ class LabelSet:
         return tuple(known[i] for i in added)
 
     def change(self, person: str, label: int, changes: Mapping[str, Any]) -> Label:
-        """Rename, describe, colour, bind to a key or move a label; what was said with it stays said.
+        """Rename, describe, colour, bind to a key, move or seed a label; what was said with it stays said.
 
         Parameters
         ----------
         changes
-            Any of ``name``, ``description``, ``color``, ``key``, ``position``.
+            Any of ``name``, ``description``, ``color``, ``key``, ``position``, ``seeds``.
 
         Raises
         ------
@@ -263,6 +278,7 @@ def _as_label(row: sqlite3.Row) -> Label:
         bool(row["retired"]),
         row["merged_into"],
         row["texts"],
+        row["seeds"],
     )
 
 
@@ -280,10 +296,24 @@ def _checked(body: Mapping[str, Any]) -> dict[str, Any]:
         checked["name"] = name
     if "description" in checked:
         checked["description"] = str(checked["description"]).strip()[:2000]
+    if "seeds" in checked:
+        checked["seeds"] = _checked_seeds(str(checked["seeds"]))
     color = checked.get("color", "")
     if not isinstance(color, str) or (color and not _COLOR.fullmatch(color)):
         raise InvalidInput(f"colour {color!r}: write it as #rrggbb, such as #2a6f97")
     return checked
+
+
+def _checked_seeds(text: str) -> str:
+    """Bring seeds to one a line; empty lines and repetitions do not count."""
+    sound = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", " ")
+    seeds = tuple(dict.fromkeys(" ".join(line.split()) for line in sound.splitlines() if line.strip()))
+    if len(seeds) > _MOST_SEEDS:
+        raise InvalidInput(f"seeds: {len(seeds)} lines; write at most {_MOST_SEEDS}, the most typical ones")
+    longest = max(map(len, seeds), default=0)
+    if longest > LONGEST_SEED:
+        raise InvalidInput(f"seeds: a line of {longest} characters; keep each to {LONGEST_SEED}")
+    return "\n".join(seeds)
 
 
 def _checked_key(key: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from nearmiss.session.gaps import label_gaps
 from nearmiss.session.project import Project
 from nearmiss.session.trainer_state import read_state
 
@@ -61,6 +62,7 @@ def overview(project: Project) -> list[str]:
         lines.append("labels: " + ", ".join(f"{name} {n}" for name, n in told))
     else:
         lines.append("labels: none yet")
+    lines += [f"note: {sentence}" for sentence in label_gaps(project).sentences if labels]
     if counts.disputed:
         lines.append(f"to settle: {counts.disputed} texts on which people differ, or are unsure")
     facts = project.models.latest()

@@ -68,13 +68,22 @@ def _follow(connection: sqlite3.Connection, event: Event) -> None:
 def _label_added(connection: sqlite3.Connection, event: Event) -> None:
     body = event.body
     connection.execute(
-        "INSERT INTO label (id, name, description, color, key, position, retired) VALUES (?, ?, ?, ?, ?, ?, 0)",
-        (body["label"], body["name"], body["description"], body["color"], body["key"], body["position"]),
+        "INSERT INTO label (id, name, description, color, key, position, retired, seeds)"
+        " VALUES (?, ?, ?, ?, ?, ?, 0, ?)",
+        (
+            body["label"],
+            body["name"],
+            body["description"],
+            body["color"],
+            body["key"],
+            body["position"],
+            body.get("seeds", ""),  # older projects knew none
+        ),
     )
 
 
 def _label_changed(connection: sqlite3.Connection, event: Event) -> None:
-    for column in ("name", "description", "color", "key", "position"):
+    for column in ("name", "description", "color", "key", "position", "seeds"):
         if column in event.body:
             connection.execute(f"UPDATE label SET {column} = ? WHERE id = ?", (event.body[column], event.body["label"]))
 

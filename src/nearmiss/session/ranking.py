@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,8 +17,9 @@ from nearmiss.models.base import Inference
 from nearmiss.session.ground import Ground
 from nearmiss.session.origins import Neighbor, Origin, Source
 from nearmiss.session.queue import QueueEntry
+from nearmiss.session.seeds import mixed
 
-__all__ = ["cover", "described", "needed_signals", "rank"]
+__all__ = ["COVER", "cover", "described", "explained", "needed_signals", "rank"]
 
 #: After the batch a strategy would choose comes a reserve this many times its size: nobody ever waits for a model.
 _RESERVE = 4
@@ -26,7 +27,8 @@ _NEIGHBORS = 5
 _GUESSES = 5
 #: A cover is sought among this many texts, drawn at random: clustering more would take minutes.
 _COVERED = 8_000
-_COVER = "typiclust"
+#: The strategy that covers the pool where none is asked for.
+COVER = "typiclust"
 
 
 def rank(
@@ -79,20 +81,66 @@ def described(
     )
 
 
-def cover(features: Array, ground: Ground, n: int, rng: np.random.Generator) -> tuple[QueueEntry, ...]:
-    """Choose a first batch that covers the pool, before there is a model (TypiClust, Hacohen et al. 2022)."""
-    open_rows = np.setdiff1d(np.arange(ground.texts, dtype=np.int64), ground.closed_rows)
-    rows = np.sort(rng.permutation(open_rows)[:_COVERED])
-    n = min(n, len(rows))
-    if not n:
-        return ()
-    pool = features[rows]
-    view = PoolView(len(rows), Signals(features=pool), Signals(features=pool[:0]))
-    selection = make_strategy(_COVER).select(view, n, rng)
+def explained(
+    entries: Sequence[QueueEntry], inference: Inference, features: Array, ground: Ground, *, model: int
+) -> tuple[QueueEntry, ...]:
+    """Say of texts that were chosen without the model what is said of picks; who chose them stays told."""
+    rows = np.array([entry.item - 1 for entry in entries], dtype=np.int64)
+    unscored = np.full(len(rows), np.nan)
+    said = _entries(Origin(Source.MODEL, model=model), rows, unscored, inference, features, ground)
     return tuple(
-        QueueEntry(int(row) + 1, Origin(Source.COVER, _COVER, float(score)))
-        for row, score in zip(rows[selection.indices], selection.scores, strict=True)
+        QueueEntry(
+            entry.item,
+            replace(told.origin, source=entry.origin.source, strategy=entry.origin.strategy, score=entry.origin.score),
+        )
+        for entry, told in zip(entries, said, strict=True)
     )
+
+
+def cover(
+    features: Array,
+    ground: Ground,
+    n: int,
+    rng: np.random.Generator,
+    *,
+    method: str = COVER,
+    found: Sequence[QueueEntry] = (),
+    surprisal: Callable[[IndexArray], FloatArray] | None = None,
+) -> tuple[QueueEntry, ...]:
+    """Choose a first batch that covers the pool, before there is a model.
+
+    Parameters
+    ----------
+    features
+        Vectors that need no label, shape (n, d).
+    method
+        The strategy that covers, in its text form: by default TypiClust (Hacohen et al. 2022), which passes over the
+        clusters that hold a label or a text looked for.
+    found
+        Texts that were looked for; they take every second place, as far as they go.
+    surprisal
+        Gives the surprisal vectors of rows, for a method that reads them.
+    """
+    looked_for = np.array([entry.item - 1 for entry in found], dtype=np.int64)
+    known = np.union1d(ground.rows, looked_for)
+    open_rows = np.setdiff1d(np.arange(ground.texts, dtype=np.int64), np.union1d(ground.closed_rows, looked_for))
+    rows = np.sort(rng.permutation(open_rows)[:_COVERED])
+    n = min(n - len(found), len(rows))
+    if n < 1:
+        return tuple(found)
+    strategy = make_strategy(method)
+    view = PoolView(
+        len(rows),
+        Signals(features=features[rows], surprisal=None if surprisal is None else surprisal(rows)),
+        Signals(features=features[known]),
+        np.zeros(len(known), dtype=np.int64),  # that they are known counts, not as what
+    )
+    selection = strategy.select(view, n, rng)
+    chosen = [
+        QueueEntry(int(row) + 1, Origin(Source.COVER, method, float(score)))
+        for row, score in zip(rows[selection.indices], selection.scores, strict=True)
+    ]
+    return mixed(found, chosen)
 
 
 def _signals(inference: Inference, features: Array, rows: IndexArray) -> Signals:

@@ -68,7 +68,16 @@ _FIRST = (
     " tokenize='unicode61 remove_diacritics 2')",
 )
 
-_MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_SECOND = (
+    # Words or examples of a label, one a line: they find its first texts.
+    "ALTER TABLE label ADD COLUMN seeds TEXT NOT NULL DEFAULT ''",
+    # The label each model gives to the first texts of the random order, which audits are drawn from: models of the past
+    # can then be measured by the audits of today.
+    "CREATE TABLE reading (version INTEGER PRIMARY KEY REFERENCES model (version), items BLOB NOT NULL,"
+    " labels BLOB NOT NULL) STRICT",
+)
+
+_MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
 
 #: The number of the newest form of the tables.
 LATEST = len(_MIGRATIONS)

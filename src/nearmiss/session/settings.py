@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args, get_type_hints
 
 from nearmiss.acquisition.registry import make_strategy, strategy_names
-from nearmiss.errors import InvalidInput, UnknownName
+from nearmiss.errors import InvalidInput, ModelUnavailable, UnknownName
 from nearmiss.session.database import Database
 from nearmiss.session.history import Event, EventKind
 from nearmiss.session.projection import happen
 
-__all__ = ["AUTO", "Guidelines", "Settings", "SettingsStore"]
+__all__ = ["ALPS", "AUTO", "CLASSIFIERS", "COVERS", "NAMES", "Guidelines", "Settings", "SettingsStore"]
 
 #: A choice left to nearmiss.
 AUTO = "auto"
@@ -33,16 +33,11 @@ class Settings:
         ``minilm`` (embedded), a folder, or a Hugging Face name.
     strategy
         ``auto`` or a strategy in its text form, ``cal:k=5``.
-    batch
-        A new model is trained after this many new labels.
-    audit_share
-        The share of texts that are drawn at random, to measure the model by.
-    overlap, overlap_share
-        How many people answer a text, and the share of texts of which that is asked; one person answers the others.
-    suggestions
-        Whether people may see the model's best guesses while they label, or ``never``.
-    lease_seconds
-        A text handed out to one person is kept from the others this long.
+    cover
+        What chooses the first texts, up to two labels a class: ``typiclust``, ``k-means``, ``alps`` (needs an encoder
+        with a masked-LM head), ``random``, or ``names``: texts near the names of the labels, in turn with TypiClust's.
+        ``auto`` is TypiClust and, from 50 labels on, looks by name for the labels that no text has. ``k-means``,
+        ``alps`` and ``random`` end with the first model. Seeds of labels take part whatever this is.
 
     Raises
     ------
@@ -68,6 +63,7 @@ class Settings:
     overlap_share: float = 1.0
     suggestions: Suggestions = "offered"
     lease_seconds: int = 180
+    cover: str = AUTO
 
     def __post_init__(self) -> None:
         _within("batch", self.batch, 1, 10_000)
@@ -79,12 +75,17 @@ class Settings:
             raise UnknownName.among("choice for suggestions", str(self.suggestions), get_args(Suggestions))
         if self.classifier not in CLASSIFIERS:
             raise UnknownName.among("classifier", self.classifier, CLASSIFIERS)
+        if self.cover not in COVERS:
+            raise UnknownName.among("first batch", self.cover, COVERS)
         if not self.encoder.strip():
             raise InvalidInput("encoder is empty; name one, such as minilm")
 
 
 #: What ``Settings.classifier`` may be.
 CLASSIFIERS = (AUTO, "tfidf", "frozen", "tuned", "finetuned")
+#: What ``Settings.cover`` may be.
+ALPS, NAMES = "alps", "names"
+COVERS = (AUTO, "typiclust", NAMES, "k-means", ALPS, "random")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,8 @@ class SettingsStore:
             typed[name] = _typed(name, value, types[name])
         if typed.get("strategy", AUTO) != AUTO:
             _check_strategy(typed["strategy"])
+        if typed.get("cover") == ALPS or "encoder" in typed:
+            _check_cover(replace(self.read(), **typed))
         with self._database.writing() as connection:
             before = self.read()
             after = replace(before, **typed)
@@ -193,6 +196,21 @@ def _check_strategy(text: str) -> None:
             f"{text!r} reads a masked language model and only chooses a first batch; take it with: nearmiss select, "
             f"and one of these here: {', '.join(name for name in strategy_names() if name != 'alps')}"
         )
+
+
+def _check_cover(settings: Settings) -> None:
+    """Refuse ALPS where the encoder cannot do it; only here, since it loads the encoder."""
+    if settings.cover != ALPS:
+        return
+    try:
+        from nearmiss.models.masked_lm import MaskedLanguageModel
+
+        MaskedLanguageModel.load(settings.encoder)
+    except (ModelUnavailable, ImportError) as error:
+        raise InvalidInput(
+            f"a first batch by alps reads what a masked language model finds surprising, and the encoder "
+            f"{settings.encoder!r} is none: {error}. Or take cover typiclust"
+        ) from error
 
 
 def _typed(name: str, value: object, kind: object) -> object:

@@ -13,17 +13,18 @@ from time import perf_counter
 
 import numpy as np
 
-from nearmiss.acquisition.base import Array
 from nearmiss.acquisition.registry import make_strategy, strategy_text
 from nearmiss.errors import InvalidInput
 from nearmiss.loop.signals import default_representation
 from nearmiss.loop.streams import named_generator
 from nearmiss.models.base import Classifier, LabelFree
+from nearmiss.session.first_texts import covering_notes, first_texts, what_covers, with_first_texts
 from nearmiss.session.ground import Ground, read_ground
 from nearmiss.session.plans import TFIDF, Plan, choose_plan
 from nearmiss.session.project import Project
 from nearmiss.session.published import ModelFacts
-from nearmiss.session.ranking import cover, described, needed_signals, rank
+from nearmiss.session.ranking import described, explained, needed_signals, rank
+from nearmiss.session.second_look import look_again
 from nearmiss.session.settings import AUTO, Settings
 from nearmiss.text.corpus import Texts
 
@@ -119,6 +120,8 @@ class Trainer:
             self._classifier().prepare(self._texts.take(part))
             self._read = part.stop
             return self._done(Did.READ)
+        if self._read == len(self._texts):
+            look_again(self._project, self._texts, self._classifier)
         return self._done(Did.NOTHING)
 
     def pass_over(self) -> None:
@@ -226,6 +229,15 @@ class Trainer:
             batch=settings.batch,
             rng=named_generator(project.seed, "selection", version),
         )
+        entries = with_first_texts(
+            project,
+            self._texts,
+            classifier,
+            ground,
+            entries,
+            lambda found: explained(found, inference, features, ground, model=version),
+        )
+        notes += covering_notes(settings, ground)
         upcoming = [number for number in project.queue.upcoming_draws(2 * settings.batch) if number <= ground.texts]
         drawn = described(upcoming, inference, features, ground, model=version)
         probabilities = np.exp(inference.log_probs.astype(np.float32))
@@ -256,22 +268,19 @@ class Trainer:
         return round(float((was != now).mean()), 5)
 
     def _cover(self, ground: Ground) -> bool:
-        """Choose a first batch once the texts can be compared; better vectors, once read, choose it again."""
-        plan = self._ready_plan()
-        if self._covered_by == plan.name or not len(self._texts):
+        """Choose a first batch once the texts can be compared; anew when it is used up, or better vectors are read."""
+        plan, settings = self._ready_plan(), self._project.settings.read()
+        by = f"{plan.name} {what_covers(self._project, settings)}"
+        left = set(self._project.queue.order()) - set((ground.closed_rows + 1).tolist())
+        if not len(self._texts) or len(ground.closed_rows) == ground.texts or (self._covered_by == by and left):
             return False
         classifier = self._classifier() if plan is self._plan else plan.make()
         if not isinstance(classifier, LabelFree):
-            classifier = Plan(TFIDF).make()
-            if not isinstance(classifier, LabelFree):
-                return False
+            return False
         classifier.prepare(self._texts)
-        features: Array = classifier.label_free(self._texts)
-        settings = self._project.settings.read()
         n = max(settings.batch, 2 * len(ground.labels)) * 2
-        entries = cover(features, ground, n, named_generator(self._project.seed, "cover", len(self._texts)))
-        self._project.enqueue(entries)
-        self._covered_by = plan.name
+        self._project.enqueue(first_texts(self._project, self._texts, classifier, ground, n))
+        self._covered_by = by
         return True
 
     def _ready_plan(self) -> Plan:

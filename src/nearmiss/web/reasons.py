@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nearmiss.session.clues import Clue, clue_of
 from nearmiss.session.items import Item
 from nearmiss.session.origins import Origin, Source
 
@@ -101,8 +102,10 @@ def reason_of(origin: Origin, names: Mapping[int, str], items: Mapping[int, Item
         for neighbor in origin.neighbors
         if neighbor.item in items
     )
+    # Before the answer it would tell picks from checks, and lead whoever labels.
+    looked_for = _looked_for(origin, names) if revealed else ""
     return Reason(
-        _sentence(origin, guesses, neighbors),
+        looked_for or _sentence(origin, guesses, neighbors),
         _SOURCES[origin.source] if revealed else "",
         guesses,
         neighbors,
@@ -117,12 +120,15 @@ _SOURCES = {
     Source.AUDIT: "random check",
     Source.PERSON: "looked up",
     Source.IMPORT: "imported",
+    Source.SECOND_LOOK: "second look",
 }
 
 
 def _sentence(origin: Origin, guesses: tuple[tuple[str, float], ...], neighbors: tuple[NeighborTold, ...]) -> str:
     if origin.source in (Source.PERSON, Source.IMPORT):
         return "Somebody chose this text, not nearmiss."
+    if origin.source is Source.SECOND_LOOK and guesses:
+        return _second_look(guesses, neighbors)
     if not guesses:
         return "There is no model yet: the first texts are spread over all there are."
     best, share = guesses[0]
@@ -137,6 +143,23 @@ def _sentence(origin: Origin, guesses: tuple[tuple[str, float], ...], neighbors:
     if share < _SURE:
         return f"The model says “{best}”, but is only {_percent(share)} sure."
     return f"The model says “{best}” ({_percent(share)}); your answer bears it out, or corrects it."
+
+
+def _looked_for(origin: Origin, names: Mapping[int, str]) -> str:
+    """Say which label a text was looked for, and by what; empty where it was not."""
+    clue = clue_of(origin.strategy)
+    if clue is None:
+        return ""
+    by, label = clue
+    near = "words and examples" if by is Clue.SEEDS else "name"
+    return f"Looked for: it lies near the {near} of “{names.get(label, '?')}”, of which texts were wanted."
+
+
+def _second_look(guesses: tuple[tuple[str, float], ...], neighbors: tuple[NeighborTold, ...]) -> str:
+    says = f"A model that has not learned from this text says “{guesses[0][0]}” ({_percent(guesses[0][1])})"
+    names = [name for name, _ in Counter(neighbor.label for neighbor in neighbors).most_common(2)]
+    near = " and ".join(f"“{name}”" for name in names)
+    return f"{says}; near it lie texts of {near}." if near else f"{says}."
 
 
 _NUMBERS = {1: "this", 2: "these two", 3: "these three"}

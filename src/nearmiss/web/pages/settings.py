@@ -122,7 +122,7 @@ def _show_one(visit: Visit) -> Response:
 
 
 def _editing(visit: Visit, label: Label, error: str, status: int = 200) -> Response:
-    field = next((name for name in ("name", "colour", "key") if error.startswith(name)), "name")
+    field = next((name for name in ("name", "colour", "key", "seeds") if error.startswith(name)), "name")
     others = [other for other in visit.project.labels.offered() if other.id != label.id]
     chosen = label.color if not label.color or label.color in PALETTE.values() else "other"
     facts = {"label": label, "others": others, "palette": PALETTE, "chosen": chosen}
@@ -137,18 +137,29 @@ def _change(visit: Visit) -> Response:
         "description": form.text("description"),
         "color": color,
         "key": form.text("label_key"),
+        "seeds": form.text("seeds"),
     }
     try:
         changed = visit.project.labels.change(visit.person.name, label.id, changes)
     except InvalidInput as refusal:
-        typed = Label(label.id, changes["name"], changes["description"], color, changes["key"], texts=label.texts)
+        typed = Label(
+            label.id,
+            changes["name"],
+            changes["description"],
+            color,
+            changes["key"],
+            texts=label.texts,
+            seeds=changes["seeds"],
+        )
         return _editing(visit, typed, _told(str(refusal)), status=400)
+    if changed.seeds and changed.seeds != label.seeds and not changed.texts:
+        visit.project.request_training()  # they are to find texts now, not after another batch
     return visit.onward("/settings", Notice(f"Saved: “{changed.name}”."))
 
 
 def _told(refusal: str) -> str:
     """Begin the sentence with the field it is about."""
-    if refusal.startswith(("key", "colour")):
+    if refusal.startswith(("key", "colour", "seeds")):
         return refusal
     return f"name: {refusal}"
 

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from nearmiss.acquisition.registry import strategy_names
 from nearmiss.errors import InvalidInput
 from nearmiss.session.project import Project
-from nearmiss.session.settings import AUTO, CLASSIFIERS, Guidelines, Settings
+from nearmiss.session.settings import ALPS, AUTO, CLASSIFIERS, COVERS, NAMES, Guidelines, Settings
 from nearmiss.web.context import Context
 from nearmiss.web.pages.label import rendered_guidelines
 from nearmiss.web.visits import Notice, Visit, owners_only, reading, writing
@@ -57,6 +57,16 @@ _CLASSIFIERS = {
 }
 
 
+_COVERS = {
+    AUTO: "auto: typiclust; labels that none of 50 texts has are looked for by name",
+    "typiclust": "typiclust: the most typical text of every kind, the commonest kinds first",
+    NAMES: "names: texts near the names of the labels, in turn with typiclust’s",
+    "k-means": "k-means: texts in the middle of as many groups",
+    ALPS: "alps: spread by what a masked language model finds surprising (the encoder must be one)",
+    "random": "random: drawn at random",
+}
+
+
 def _entries() -> tuple[_Entry, ...]:
     names = tuple(name for name in strategy_names() if name != "alps")
     return (
@@ -66,6 +76,13 @@ def _entries() -> tuple[_Entry, ...]:
             "How the next texts are chosen. “auto” takes the ones the model is least sure of, spread over different "
             "kinds of text. “cal” takes those that the model judges unlike their labelled neighbours.",
             offers=(AUTO, *names),
+        ),
+        _Entry(
+            "cover",
+            "First texts",
+            "What chooses while there is no model; typiclust goes on up to two labels a class. Words or examples of a "
+            "label, which its own page takes, find texts whatever this is.",
+            choices={name: _COVERS[name] for name in COVERS},
         ),
         _Entry(
             "classifier",
