@@ -12,11 +12,13 @@ from nearmiss.acquisition.base import IndexArray
 from nearmiss.analysis.cross_validation import dealt_folds
 from nearmiss.errors import InvalidArray, InvalidInput
 
-__all__ = ["CurvePoints", "random_curve"]
+__all__ = ["FEWEST_CHECKS", "CurvePoints", "random_curve"]
 
 FloatArray = npt.NDArray[np.float64]
 
 _FOLDS, _SIZES = 5, 6
+#: Fewer checks make no curve.
+FEWEST_CHECKS = 4 * _FOLDS
 #: Models of fewer texts say little of how a curve goes on.
 _SMALLEST = 8
 
@@ -77,8 +79,8 @@ def random_curve(
     (array([ 8, 11, 14, 18, 24, 32]), (40, 6))
     """
     n = len(labels)
-    if n < 4 * _FOLDS or repeats < 1:
-        raise InvalidInput(f"{n} checks, {repeats} repeats; a curve needs {4 * _FOLDS} checks and a repeat")
+    if n < FEWEST_CHECKS or repeats < 1:
+        raise InvalidInput(f"{n} checks, {repeats} repeats; a curve needs {FEWEST_CHECKS} checks and a repeat")
     top = n - -(-n // _FOLDS)
     low = min(max(_SMALLEST, min(2 * n_classes, top // 3)), top // 2)
     sizes = np.unique(np.round(np.geomspace(low, top, _SIZES)).astype(np.int64))

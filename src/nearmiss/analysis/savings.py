@@ -15,7 +15,7 @@ __all__ = ["FEWEST_CHECKS", "Forecast", "Savings", "forecast", "savings"]
 #: Fewer random checks see too little of the random curve.
 FEWEST_CHECKS = 60
 #: An interval whose ends differ by more says nothing that anybody could use.
-_WIDEST = 10.0
+_WIDEST = 8.0
 _LEVEL = 0.9
 
 

@@ -1,39 +1,34 @@
-"""Whether more labels are worth it: what the random checks say, with their uncertainty, and no more than that."""
+"""Whether more labels are worth it: a plain sentence with its reason, by what the project has measured of itself."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from nearmiss.errors import InvalidInput
+from nearmiss.analysis.quality import Estimate
+from nearmiss.loop.stopping import Evidence
+from nearmiss.loop.stopping_text import parse_rule
+from nearmiss.session.project import Project
 from nearmiss.session.published import ModelFacts
+from nearmiss.session.quality import ModelQuality, qualities
+from nearmiss.session.worth import Worth, latest_worth
 
-__all__ = ["Advice", "Interval", "Verdict", "advise", "wilson_interval"]
+__all__ = ["FEWEST_CHECKS", "Advice", "Standing", "Verdict", "advise", "read_standing", "savings_told", "told"]
 
-_Z = 1.959963984540054  # the normal distribution's 97.5 % point
-#: Fewer random checks tell next to nothing: with 20, the interval spans some 35 points.
+#: Fewer random checks tell next to nothing.
 FEWEST_CHECKS = 20
-#: Models that are looked at together, and the share of texts that they may label otherwise and still count as stable.
-RECENT, STABLE = 3, 0.01
+#: So sure must it be that random labels would have done better before anybody is told.
+_SURELY_WORSE = 0.9
+_CHANGES = 10
 
 
 class Verdict(StrEnum):
     """What can be said about going on."""
 
     TOO_EARLY = "too early to tell"
-    LITTLE_GAIN = "more labels change little"
-    STILL_MOVING = "still moving"
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A share, and the interval that holds its true value in 95 of 100 cases."""
-
-    share: float
-    low: float
-    high: float
+    STOP = "you can stop"
+    GO_ON = "go on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,110 +41,163 @@ class Advice:
         In a word.
     sentence, reason
         What it means, and what it rests on.
+    warning
+        What is wrong with the way texts are picked; empty where nothing is.
     """
 
     verdict: Verdict
     sentence: str
     reason: str
+    warning: str = ""
 
 
-def wilson_interval(right: int, n: int) -> Interval:
-    """Give a share with its 95 % score interval (Wilson 1927), which keeps to 0..1 and holds for few cases too.
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a project has measured of itself.
+
+    Attributes
+    ----------
+    labels
+        Texts with a label, random checks included.
+    history
+        Its models, oldest first.
+    quality
+        Of those that were measured, by version.
+    worth
+        What was found last of its labels, perhaps about an earlier model.
+    """
+
+    labels: int
+    history: tuple[ModelFacts, ...]
+    quality: dict[int, ModelQuality]
+    worth: Worth | None
+
+    @property
+    def latest(self) -> ModelQuality | None:
+        """What is known of the model in use."""
+        return self.quality.get(self.history[-1].version) if self.history else None
+
+    @property
+    def evidence(self) -> Evidence:
+        """What a stopping rule reads."""
+        latest = self.latest if self.history and self.history[-1].audits >= FEWEST_CHECKS else None
+        forecasts = () if self.worth is None else self.worth.forecasts
+        return Evidence(
+            self.labels,
+            None if latest is None else latest.accuracy.interval.low,
+            None if latest is None else latest.macro_f1.interval.low,
+            {each.labels: (each.gain, each.interval.high) for each in forecasts},
+            tuple(facts.changed for facts in self.history[-_CHANGES:] if facts.changed is not None),
+        )
+
+
+def read_standing(project: Project) -> Standing:
+    """Read all that a project has measured of itself."""
+    with project.database.reading() as connection:
+        labels = connection.execute("SELECT count(label) FROM decision").fetchone()[0]
+    return Standing(labels, project.models.history(), qualities(project), latest_worth(project))
+
+
+def advise(standing: Standing, rule_text: str) -> Advice:
+    """Say whether to go on labelling.
+
+    Parameters
+    ----------
+    rule_text
+        The project's stopping rule.
 
     Raises
     ------
     InvalidInput
-        n is not positive, or fewer than none or more than all are right.
+        The rule cannot be read.
 
     Examples
     --------
-    >>> found = wilson_interval(8, 10)
-    >>> [round(value, 3) for value in (found.share, found.low, found.high)]
-    [0.8, 0.49, 0.943]
-    """
-    if n < 1 or not 0 <= right <= n:
-        raise InvalidInput(f"{right} right of {n}; give at least one case, and no more right than there are")
-    share = right / n
-    scale = 1 + _Z**2 / n
-    middle = (share + _Z**2 / (2 * n)) / scale
-    reach = _Z * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2)) / scale
-    # The bounds meet the share where all or none are right; rounding must not carry them past it.
-    return Interval(share, max(0.0, min(share, middle - reach)), min(1.0, max(share, middle + reach)))
-
-
-def advise(history: Sequence[ModelFacts]) -> Advice:
-    """Say whether more labels are likely to change the model.
-
-    Three models that agree on 99 % of all texts, with intervals of accuracy that overlap, are called stable; nothing
-    is claimed about models that were never trained.
-
-    Parameters
-    ----------
-    history
-        The project's models, oldest first.
-
-    Examples
-    --------
-    >>> advise([]).sentence
+    >>> advise(Standing(0, (), {}, None), "budget:100").sentence
     'Too early to tell: there is no model yet.'
     """
-    if not history:
+    judged = parse_rule(rule_text).judge(standing.evidence)
+    warning = _warning(standing)
+    if not standing.history:
         return Advice(
             Verdict.TOO_EARLY,
             "Too early to tell: there is no model yet.",
             "The first model is trained once texts of two different labels are there.",
         )
-    latest = history[-1]
-    if latest.audits < FEWEST_CHECKS:
-        checks = f"{latest.audits} random check{'' if latest.audits == 1 else 's'}"
+    if judged.stop:
+        return Advice(Verdict.STOP, "You can stop if this is good enough for you.", judged.reason, warning)
+    checks = standing.history[-1].audits
+    if standing.latest is None or checks < FEWEST_CHECKS:
         return Advice(
             Verdict.TOO_EARLY,
-            f"Too early to tell: {checks} so far.",
+            f"Too early to tell: {checks} random check{'' if checks == 1 else 's'} so far.",
             f"Accuracy is measured by texts drawn at random; fewer than {FEWEST_CHECKS} tell next to nothing.",
         )
-    accuracy = wilson_interval(latest.audits_right, latest.audits)
-    told = f"{_percent(accuracy.share)} of the random checks are right (95 %: {_percents(accuracy)})"
-    recent = history[-RECENT:]
-    changes = [facts.changed for facts in recent if facts.changed is not None]
-    if len(changes) == RECENT and max(changes) <= STABLE and _overlap(recent):
-        return Advice(
-            Verdict.LITTLE_GAIN,
-            "More labels of this kind change little: you can stop if this accuracy is enough for you.",
-            f"The last {RECENT} models label at most {_percent(max(changes))} of the texts otherwise than the model "
-            f"before, and their accuracies cannot be told apart; {told}.",
-        )
-    return Advice(Verdict.STILL_MOVING, _last_batch(history), f"{told[0].upper()}{told[1:]}.")
+    return Advice(Verdict.GO_ON, _outlook(standing), judged.reason, warning)
 
 
-def _last_batch(history: Sequence[ModelFacts]) -> str:
-    latest = history[-1]
-    if len(history) < 2 or latest.changed is None:
-        return "This is the first model: the next one will show what a batch of labels brings."
-    changed = f"the last model labels {_percent(latest.changed)} of all texts otherwise than the one before"
-    before = history[-2]
-    if not before.audits:
-        return f"Labels still move the model: {changed}."
-    now, then = latest.audits_right / latest.audits, before.audits_right / before.audits
-    difference = now - then
-    if not _overlap(history[-2:]):
-        way = "up" if difference > 0 else "down"
-        return f"Labels still move the model: {changed}, and its accuracy went {way} from {_percent(then)}."
-    return f"Labels still move the model: {changed}. Whether that made it better, the checks cannot tell yet."
+def told(found: Estimate) -> str:
+    """Write a share with its interval.
+
+    Examples
+    --------
+    >>> from nearmiss.analysis.significance import Interval
+    >>> told(Estimate(0.874, Interval(0.81, 0.92), 120))
+    '87 % (95 %: 81 to 92 %)'
+    """
+    low, high = found.interval.low, found.interval.high
+    return f"{100 * found.value:.0f} % (95 %: {100 * low:.0f} to {100 * high:.0f} %)"
 
 
-def _overlap(history: Sequence[ModelFacts]) -> bool:
-    if any(not facts.audits for facts in history):
-        return False
-    intervals = [wilson_interval(facts.audits_right, facts.audits) for facts in history]
-    return max(found.low for found in intervals) <= min(found.high for found in intervals)
+def savings_told(worth: Worth | None) -> str:
+    """Say what picking saved, or that it is too early to tell.
+
+    Examples
+    --------
+    >>> savings_told(None)
+    'Too early to tell what picking texts has saved.'
+    """
+    if worth is None or not worth.savings.told:
+        return "Too early to tell what picking texts has saved."
+    found = worth.savings
+    low, high = _round(found.interval.low), found.interval.high
+    to = "more than there are texts" if math.isinf(high) else _round(high)
+    return f"About {found.labels:,} labels instead of about {_round(found.equivalent)} (90 %: {low} to {to})."
 
 
-def _percents(interval: Interval) -> str:
-    return f"{_percent(interval.low)} to {_percent(interval.high)}"
+def _outlook(standing: Standing) -> str:
+    if standing.worth is not None:
+        next_ones = standing.worth.forecasts[0]
+        low, high = (100 * bound for bound in (next_ones.interval.low, next_ones.interval.high))
+        return (
+            f"Going on pays: {next_ones.labels} more labels should change the accuracy by about "
+            f"{100 * next_ones.gain:+.1f} points (90 %: {low:+.1f} to {high:+.1f})."
+        ).replace("-", "−")
+    changed = standing.history[-1].changed
+    if changed is None:
+        return "Go on: this is the first model, the next will show what a batch of labels brings."
+    return f"Go on: the last model labels {100 * changed:.1f} % of all texts otherwise than the one before."
 
 
-def _percent(share: float) -> str:
-    """Write a share in whole per cents; what is small but there is not written as nothing."""
-    if 0 < share < 0.005:
-        return "under 1 %"
-    return f"{100 * share:.0f} %"
+def _warning(standing: Standing) -> str:
+    found = None if standing.worth is None else standing.worth.savings
+    if found is None or found.worse < _SURELY_WORSE:
+        return ""
+    return (
+        f"Picked texts seem to do worse than random ones: with a probability of {found.worse:.0%} as many randomly "
+        "chosen labels would have given a better model. The encoder may not tell these labels apart."
+    ).replace("%", " %")
+
+
+def _round(labels: float) -> str:
+    """Write a number of labels to two digits: more would be a pretence.
+
+    Examples
+    --------
+    >>> _round(1873.0), _round(94.0)
+    ('1,900', '94')
+    """
+    if labels < 100:
+        return f"{labels:.0f}"
+    scale = 10 ** (math.floor(math.log10(labels)) - 1)
+    return f"{round(labels / scale) * scale:,}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from nearmiss.session.advice import advise, read_standing, savings_told, told
 from nearmiss.session.gaps import label_gaps
 from nearmiss.session.project import Project
 from nearmiss.session.trainer_state import read_state
@@ -58,8 +59,8 @@ def overview(project: Project) -> list[str]:
     ]
     labels = project.labels.offered()
     if labels:
-        told = Counter({label.name: label.texts for label in labels}).most_common()
-        lines.append("labels: " + ", ".join(f"{name} {n}" for name, n in told))
+        counted = Counter({label.name: label.texts for label in labels}).most_common()
+        lines.append("labels: " + ", ".join(f"{name} {n}" for name, n in counted))
     else:
         lines.append("labels: none yet")
     lines += [f"note: {sentence}" for sentence in label_gaps(project).sentences if labels]
@@ -73,6 +74,14 @@ def overview(project: Project) -> list[str]:
             f"model {facts.version}: {facts.classifier} on {facts.trained_on} texts, {facts.at[:16]}; "
             f"{facts.audits_right} of {facts.audits} random checks right"
         )
+    standing = read_standing(project)
+    if standing.latest is not None:
+        lines.append(f"accuracy {told(standing.latest.accuracy)}, macro-F1 {told(standing.latest.macro_f1)}")
+        lines.append(f"savings: {savings_told(standing.worth)}")
+    advice = advise(standing, project.settings.read().stopping_rule)
+    lines.append(f"advice: {advice.sentence} {advice.reason}")
+    if advice.warning:
+        lines.append(f"warning: {advice.warning} Mend it with the strategy random, in the settings.")
     state = read_state(project.folder)
     lines.append(f"trainer: {state.activity.value}{f': {state.error}' if state.error else ''}")
     return lines

@@ -37,6 +37,7 @@ from nearmiss.session.origins import Origin, Source
 from nearmiss.session.people import People, local_person
 from nearmiss.session.published import ModelFacts, PublishedModels
 from nearmiss.session.queue import Pick, Queue, QueueEntry
+from nearmiss.session.readings import Reading, write_reading
 from nearmiss.session.settings import SettingsStore
 
 __all__ = ["DATABASE", "Project"]
@@ -260,8 +261,15 @@ class Project:
         entries: Sequence[QueueEntry],
         drawn: Sequence[QueueEntry],
         request: int,
+        reading: Reading,
+        quality: str | None,
     ) -> ModelFacts:
-        """Put a new model and its queue in use, both at once.
+        """Put a new model and its queue in use, with what it says of the checks, all at once.
+
+        Parameters
+        ----------
+        quality
+            What the checks say of it, as `ModelQuality` writes it; None without checks.
 
         Raises
         ------
@@ -271,6 +279,7 @@ class Project:
         self.models.write_probabilities(facts.version, probabilities)
         with self.database.writing() as connection:
             self.models.publish(connection, facts)
+            write_reading(connection, facts.version, reading, quality)
             self.queue.replace(connection, entries, drawn)
             connection.execute("INSERT OR REPLACE INTO request (name, value) VALUES (?, ?)", (_TRAINED, request))
         self.models.prune()

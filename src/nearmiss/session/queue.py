@@ -13,11 +13,13 @@ from nearmiss.loop.streams import named_generator
 from nearmiss.session.candidates import Candidates, Floors, Pick
 from nearmiss.session.database import Database
 from nearmiss.session.origins import Origin
-from nearmiss.session.settings import Settings, SettingsStore
+from nearmiss.session.settings import SettingsStore
 
-__all__ = ["Pick", "Queue", "QueueEntry"]
+__all__ = ["Pick", "Queue", "QueueEntry", "share_of_checks"]
 
 _MOST_AT_ONCE = 1000
+#: Below such a width of the interval, so much of the share of random checks: narrower still would take very many.
+_THINNED = ((0.1, 0.25), (0.2, 0.5))
 #: Seconds for which it is known how a text came before a person who has given it back: their answer may be on its way.
 _REMEMBERED = 3600.0
 
@@ -50,8 +52,8 @@ class Queue:
     def next(self, person: str, n: int, held: Sequence[int] = ()) -> tuple[Pick, ...]:
         """Hand a person n more texts, fewer where no more are open to them.
 
-        Picks come from the queue; a share of them (``audit_share``) are random draws instead, at places that depend on
-        the seed, the person and how much they have answered, and on nothing that they could see.
+        Picks come from the queue; a share of them are random draws instead (`share_of_checks`), at places that depend
+        on the seed, the person and how much they have answered, and on nothing that they could see.
 
         Parameters
         ----------
@@ -72,10 +74,11 @@ class Queue:
             self._renew(connection, person, held, moment + settings.lease_seconds)
             connection.execute("DELETE FROM lease WHERE expires <= ?", (moment - _REMEMBERED,))
             answered = connection.execute("SELECT count(*) FROM answer WHERE person = ?", (person,)).fetchone()[0]
+            share = share_of_checks(settings.audit_share, _width(connection))
             floors = self._floors.setdefault(person, Floors())
             with Candidates(connection, settings, person, held, moment, floors) as candidates:
                 for place in range(answered + len(held), answered + len(held) + n):
-                    pick = candidates.take(self._is_audit(person, place, settings))
+                    pick = candidates.take(self._is_audit(person, place, share))
                     if pick is None:
                         break
                     picks.append(pick)
@@ -160,5 +163,31 @@ class Queue:
             (until, person, kept),
         )
 
-    def _is_audit(self, person: str, place: int, settings: Settings) -> bool:
-        return bool(named_generator(self._seed, "audit", person, place).random() < settings.audit_share)
+    def _is_audit(self, person: str, place: int, share: float) -> bool:
+        return bool(named_generator(self._seed, "audit", person, place).random() < share)
+
+
+def share_of_checks(share: float, width: float) -> float:
+    """Give the share of random checks: fewer, once the accuracy is known well.
+
+    Parameters
+    ----------
+    share
+        What was set: it holds while little is known.
+    width
+        Of the interval of the accuracy, from 0 to 1; 1 where nothing is known.
+
+    Examples
+    --------
+    >>> [share_of_checks(0.2, width) for width in (1.0, 0.15, 0.08)]
+    [0.2, 0.1, 0.05]
+    """
+    return share * next((part for narrow, part in _THINNED if width < narrow), 1.0)
+
+
+def _width(connection: sqlite3.Connection) -> float:
+    row = connection.execute(
+        "SELECT json_extract(quality, '$.accuracy.interval.high') - json_extract(quality, '$.accuracy.interval.low')"
+        " AS width FROM reading WHERE quality IS NOT NULL ORDER BY version DESC LIMIT 1"
+    ).fetchone()
+    return 1.0 if row is None else float(row["width"])

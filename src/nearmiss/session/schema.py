@@ -71,10 +71,10 @@ _FIRST = (
 _SECOND = (
     # Words or examples of a label, one a line: they find its first texts.
     "ALTER TABLE label ADD COLUMN seeds TEXT NOT NULL DEFAULT ''",
-    # The label each model gives to the first texts of the random order, which audits are drawn from: models of the past
-    # can then be measured by the audits of today.
+    # The label each model gives to the audits and the next texts of the random order: models of the past can then be
+    # measured by the audits of today. And what was found of it, once it was: quality, and worth of the labels.
     "CREATE TABLE reading (version INTEGER PRIMARY KEY REFERENCES model (version), items BLOB NOT NULL,"
-    " labels BLOB NOT NULL) STRICT",
+    " labels BLOB NOT NULL, quality TEXT, worth TEXT) STRICT",
 )
 
 _MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)

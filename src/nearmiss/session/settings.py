@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from nearmiss.acquisition.registry import make_strategy, strategy_names
 from nearmiss.errors import InvalidInput, ModelUnavailable, UnknownName
+from nearmiss.loop.stopping_text import STOP_WHEN, parse_rule
 from nearmiss.session.database import Database
 from nearmiss.session.history import Event, EventKind
 from nearmiss.session.projection import happen
@@ -38,6 +39,11 @@ class Settings:
         with a masked-LM head), ``random``, or ``names``: texts near the names of the labels, in turn with TypiClust's.
         ``auto`` is TypiClust and, from 50 labels on, looks by name for the labels that no text has. ``k-means``,
         ``alps`` and ``random`` end with the first model. Seeds of labels take part whatever this is.
+    audit_share
+        How many texts are random checks while little is known: half as many once the interval of the accuracy is
+        narrower than 20 points, and a quarter once it is narrower than 10.
+    stop_when
+        The stopping rule (`parse_rule`) that advice follows. ``auto`` is `STOP_WHEN`.
 
     Raises
     ------
@@ -64,6 +70,7 @@ class Settings:
     suggestions: Suggestions = "offered"
     lease_seconds: int = 180
     cover: str = AUTO
+    stop_when: str = AUTO
 
     def __post_init__(self) -> None:
         _within("batch", self.batch, 1, 10_000)
@@ -77,8 +84,15 @@ class Settings:
             raise UnknownName.among("classifier", self.classifier, CLASSIFIERS)
         if self.cover not in COVERS:
             raise UnknownName.among("first batch", self.cover, COVERS)
+        if self.stop_when != AUTO:
+            parse_rule(self.stop_when)
         if not self.encoder.strip():
             raise InvalidInput("encoder is empty; name one, such as minilm")
+
+    @property
+    def stopping_rule(self) -> str:
+        """The stopping rule in its text form."""
+        return STOP_WHEN if self.stop_when == AUTO else self.stop_when
 
 
 #: What ``Settings.classifier`` may be.

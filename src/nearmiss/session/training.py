@@ -23,9 +23,12 @@ from nearmiss.session.ground import Ground, read_ground
 from nearmiss.session.plans import TFIDF, Plan, choose_plan
 from nearmiss.session.project import Project
 from nearmiss.session.published import ModelFacts
+from nearmiss.session.quality import measure
 from nearmiss.session.ranking import described, explained, needed_signals, rank
+from nearmiss.session.readings import AHEAD, Reading
 from nearmiss.session.second_look import look_again
 from nearmiss.session.settings import AUTO, Settings
+from nearmiss.session.worth import is_weighed, weigh
 from nearmiss.text.corpus import Texts
 
 __all__ = ["Did", "Step", "Trainer"]
@@ -44,6 +47,7 @@ class Did(StrEnum):
     TRAINED = "trained"
     COVERED = "covered"
     READ = "read"
+    WEIGHED = "weighed"
     NOTHING = "nothing"
 
 
@@ -65,6 +69,10 @@ class Step:
     model: ModelFacts | None = None
     read: int = 0
     texts: int = 0
+
+
+class _LeftOff(Exception):
+    """Ends work that can wait."""
 
 
 class Trainer:
@@ -120,9 +128,36 @@ class Trainer:
             self._classifier().prepare(self._texts.take(part))
             self._read = part.stop
             return self._done(Did.READ)
+        if latest is not None and self._weigh(latest):
+            return self._done(Did.WEIGHED)
         if self._read == len(self._texts):
             look_again(self._project, self._texts, self._classifier)
         return self._done(Did.NOTHING)
+
+    def _weigh(self, latest: ModelFacts) -> bool:
+        """Find out what the labels were worth, and leave off once there is a model to train."""
+        plan = self._ready_plan()
+        if latest.classifier != plan.name or is_weighed(self._project, latest):
+            return False
+        until = self._project.newest_event(), self._project.training_request()
+
+        def stop_for_news() -> None:
+            if (self._project.newest_event(), self._project.training_request()) != until:
+                self._look()
+                if self._is_due(read_ground(self._project.database, latest.cutoff), latest, quiet=False):
+                    raise _LeftOff
+
+        try:
+            weigh(self._project, latest, self._texts, self._comparable, stop_for_news)
+        except _LeftOff:
+            return True
+        return is_weighed(self._project, latest)
+
+    def _comparable(self) -> Classifier:
+        """Make a classifier like the one in use that shares what was read of the texts."""
+        classifier = self._ready_plan().make()
+        classifier.prepare(self._texts)
+        return classifier
 
     def pass_over(self) -> None:
         """Train no more on what the last step saw, until there is a new event or a new request: it has just failed."""
@@ -256,7 +291,16 @@ class Trainer:
             texts=ground.texts,
             notes=notes,
         )
-        return project.publish(facts, probabilities, entries, drawn, request)
+        reading = self._read_checks(ground, facts, probabilities)
+        found = measure(project, ground, reading)
+        quality = None if found is None else found.as_json()
+        return project.publish(facts, probabilities, entries, drawn, request, reading, quality)
+
+    def _read_checks(self, ground: Ground, facts: ModelFacts, probabilities: np.ndarray) -> Reading:
+        """Write down what the model says of the random checks, and of those that come next."""
+        coming = [item - 1 for item in self._project.queue.upcoming_draws(AHEAD) if item <= ground.texts]
+        rows = np.union1d(ground.audit_rows, np.array(coming, dtype=np.int64))
+        return Reading(rows + 1, np.array(facts.labels)[probabilities[rows].argmax(axis=1)])
 
     def _changed(self, latest: ModelFacts, labels: tuple[int, ...], probabilities: np.ndarray) -> float | None:
         """Give the share of texts that the new model labels otherwise than the one before it."""

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearmiss.analysis.agreement import MISSING, Agreement, krippendorff_alpha, pairwise_kappas
+from nearmiss.analysis.proportions import share_interval
+from nearmiss.analysis.quality import Estimate
 from nearmiss.loop.streams import named_generator
-from nearmiss.session.advice import Interval, wilson_interval
 from nearmiss.session.labels import Label
 from nearmiss.session.project import Project
 
@@ -56,7 +57,7 @@ class PersonAgreement:
 
     shared: int
     agreed: int
-    share: Interval | None
+    share: Estimate | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def person_agreements(project: Project) -> dict[str, PersonAgreement]:
             shared[person] += len(given) - 1
             agreed[person] += sum(other == label for other in given.values()) - 1
     return {
-        person: PersonAgreement(shared[person], agreed[person], wilson_interval(agreed[person], shared[person]))
+        person: PersonAgreement(shared[person], agreed[person], _share(agreed[person], shared[person]))
         for person in shared
     }
 
@@ -124,3 +125,7 @@ def _merged(labels: Sequence[Label]) -> dict[int, int]:
         return label if target is None else follow(target)
 
     return {label: follow(label) for label in into}
+
+
+def _share(agreed: int, shared: int) -> Estimate:
+    return Estimate(agreed / shared, share_interval(agreed, shared, 0.05), shared)

@@ -7,12 +7,13 @@ from dataclasses import asdict
 from hashlib import blake2b
 from typing import Any
 
-from nearmiss.session.advice import FEWEST_CHECKS, wilson_interval
+from nearmiss.session.advice import FEWEST_CHECKS
 from nearmiss.session.answers import Answer
 from nearmiss.session.items import Item
 from nearmiss.session.labels import Label, shown_keys
 from nearmiss.session.project import Project
 from nearmiss.session.published import Guess, ModelFacts
+from nearmiss.session.quality import ModelQuality, quality_of
 from nearmiss.session.queue import Pick
 from nearmiss.session.trainer_state import TrainerState
 
@@ -83,15 +84,16 @@ def standing(project: Project, person: str, trainer: TrainerState) -> dict[str, 
         ).fetchone()
     return {
         "progress": {name: counts[name] for name in ("labeled", "mine", "texts")},
-        "model": None if facts is None else _model_view(facts),
+        "model": None if facts is None else _model_view(facts, quality_of(project, facts.version)),
         "trainer": asdict(trainer),
     }
 
 
-def _model_view(facts: ModelFacts) -> dict[str, Any]:
+def _model_view(facts: ModelFacts, quality: ModelQuality | None) -> dict[str, Any]:
     accuracy = None
-    if facts.audits >= FEWEST_CHECKS:
-        accuracy = {**asdict(wilson_interval(facts.audits_right, facts.audits)), "checks": facts.audits}
+    if quality is not None and quality.checks >= FEWEST_CHECKS:
+        found = quality.accuracy
+        accuracy = {"share": found.value, **asdict(found.interval), "checks": quality.checks}
     return {"version": facts.version, "at": facts.at, "trained_on": facts.trained_on, "accuracy": accuracy}
 
 

@@ -6,26 +6,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from nearmiss.acquisition.base import IndexArray
 from nearmiss.analysis.depletion import pool_after
-from nearmiss.analysis.growth import Growth, fit_growth
+from nearmiss.analysis.growth import Growth, fit_growth, spread_sizes
 from nearmiss.analysis.quality import Estimate, quality, quality_levels
-from nearmiss.analysis.random_curve import CurvePoints, random_curve
+from nearmiss.analysis.random_curve import FEWEST_CHECKS, CurvePoints, random_curve
 from nearmiss.analysis.savings import forecast, savings
 from nearmiss.experiment.worth.benches import RandomCurve
 from nearmiss.experiment.worth.projects import Bench, Track
 from nearmiss.models.logistic import LogisticHead, LogisticSettings
 
-__all__ = ["AHEAD", "Look", "Said", "Worth", "growth_of", "judge_quality", "judge_worth", "models_of_the_past"]
+__all__ = ["AHEAD", "Look", "Said", "Worth", "growth_of", "judge_quality", "judge_worth"]
 
 #: Labels ahead for which a forecast is made.
 AHEAD = (100, 500, 1000)
-#: Fewer checks, and nothing is fitted; then anew after so many labels.
-_FEWEST, _EVERY = 20, 100
-#: Models of the past that the picked curve is fitted to.
-_PAST = 6
+#: Curves are fitted anew after so many labels.
+_EVERY = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +51,23 @@ class Look:
     accuracy, macro_f1
         On the texts without a label.
     recalls
-        Classes whose recall was given, and those of them of which the interval missed.
+        For each class whose recall was given, whether its interval has it.
     naive_held
         Whether a 95 % interval that is taken as if nobody had looked before has the accuracy.
     tested
         Its accuracy on texts that belong to no project.
+    changed
+        The share of all texts that it labels otherwise than the model before it; None for the first.
     """
 
     labels: int
     checks: int
     accuracy: Said
     macro_f1: Said
-    recalls: tuple[int, int]
+    recalls: dict[int, bool]
     naive_held: bool
     tested: float
+    changed: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,8 @@ class Worth:
         The probability that as many randomly chosen labels would have been better, and whether they are.
     gains
         By labels ahead; those past the end of the project are left out.
+    forecasts
+        All forecasts, by labels ahead: the middle and the upper bound.
     """
 
     labels: int
@@ -95,6 +97,7 @@ class Worth:
     worse: float
     truly_worse: bool
     gains: dict[int, Said]
+    forecasts: dict[int, tuple[float, float]]
 
 
 def judge_quality(track: Track, rng: np.random.Generator) -> list[Look]:
@@ -125,6 +128,7 @@ def judge_quality(track: Track, rng: np.random.Generator) -> list[Look]:
                 _recalls(found.recalls, given, truth),
                 bool(share - reach <= right <= share + reach),
                 float(track.tested[model]),
+                float((track.guesses[model] != track.guesses[model - 1]).mean()) if model else None,
             )
         )
     return judged
@@ -135,17 +139,18 @@ def judge_worth(bench: Bench, track: Track, curve: RandomCurve, rng: np.random.G
     last = -_EVERY
     for model, given in enumerate(track.at.tolist()):
         checks = len(track.check_rows(model))
-        if checks < _FEWEST or given - last < _EVERY:
+        if checks < FEWEST_CHECKS or given - last < _EVERY:
             continue
         last = given
         growth = growth_of(bench, track, model, rng)
         found = savings(growth, labels=given, checks=checks, pool=len(track.truth))
         tested, picks = float(track.tested[model]), track.picks(model)
-        gains = {}
+        gains, forecasts = {}, {}
         for ahead in AHEAD:
             later = int(np.searchsorted(track.at, given + ahead))
+            gain = forecast(growth, ahead, checks_share=float(track.checks.mean()))
+            forecasts[ahead] = gain.gain, gain.interval.high
             if later < len(track.at):
-                gain = forecast(growth, ahead, checks_share=float(track.checks.mean()))
                 true = float(track.tested[later]) - tested
                 gains[ahead] = Said(gain.gain, gain.interval.low, gain.interval.high, true)
         yield Worth(
@@ -156,6 +161,7 @@ def judge_worth(bench: Bench, track: Track, curve: RandomCurve, rng: np.random.G
             found.worse,
             tested < curve.at(picks),
             gains,
+            forecasts,
         )
 
 
@@ -170,23 +176,10 @@ def growth_of(bench: Bench, track: Track, model: int, rng: np.random.Generator) 
         return np.asarray(head.logits(features[test]).argmax(axis=1), dtype=np.int64)
 
     random = random_curve(labels, track.n_classes, guess, rng)
-    past = models_of_the_past(np.array([track.picks(earlier) for earlier in range(model + 1)]))
+    past = spread_sizes(np.array([track.picks(earlier) for earlier in range(model + 1)]))
     right = np.array([track.guesses[earlier, rows] == labels for earlier in past], dtype=np.float64).T
     picked = CurvePoints(np.array([track.picks(earlier) for earlier in past], dtype=np.int64), right)
     return fit_growth(random, picked, track.n_classes, rng)
-
-
-def models_of_the_past(sizes: npt.NDArray[np.int64], most: int = _PAST) -> IndexArray:
-    """Choose models that tell how a curve grew, the last among them: from a tenth of its labels, evenly by doublings.
-
-    Examples
-    --------
-    >>> models_of_the_past(np.arange(10, 210, 10)).tolist()
-    [1, 3, 5, 7, 12, 19]
-    """
-    last = len(sizes) - 1
-    wanted = np.geomspace(max(sizes[0], sizes[-1] / 10), sizes[-1], most)
-    return np.unique(np.append(np.searchsorted(sizes, wanted).clip(0, last), last))
 
 
 def _said(found: Estimate, true: float) -> Said:
@@ -199,15 +192,9 @@ def _within(curve: RandomCurve, accuracy: float, texts: int) -> float:
     return needed if needed <= texts else float("inf")
 
 
-def _recalls(found: tuple[Estimate | None, ...], given: IndexArray, truth: IndexArray) -> tuple[int, int]:
-    told = missed = 0
-    for c, estimate in enumerate(found):
-        members = truth == c
-        if estimate is None or not members.any():
-            continue
-        told += 1
-        missed += not _said(estimate, float((given[members] == c).mean())).held
-    return told, missed
+def _recalls(found: tuple[Estimate | None, ...], given: IndexArray, truth: IndexArray) -> dict[int, bool]:
+    told = {c: estimate for c, estimate in enumerate(found) if estimate is not None and (truth == c).any()}
+    return {c: _said(estimate, float((given[truth == c] == c).mean())).held for c, estimate in told.items()}
 
 
 def _macro_f1(given: IndexArray, truth: IndexArray, n_classes: int) -> float:

@@ -9,10 +9,14 @@ from datetime import UTC, datetime
 from starlette.responses import Response
 from starlette.routing import Route
 
-from nearmiss.session.advice import Interval, advise, wilson_interval
+from nearmiss.analysis.quality import Estimate
+from nearmiss.session.advice import Standing, advise, read_standing, savings_told
+from nearmiss.session.gaps import label_gaps
 from nearmiss.session.labels import Label
 from nearmiss.session.overview import count
 from nearmiss.session.published import ModelFacts
+from nearmiss.session.quality import ModelQuality
+from nearmiss.session.second_look import read_second_look, still_open
 from nearmiss.session.trainer_state import Activity, TrainerState
 from nearmiss.web.charts import CurvePoint, learning_curve
 from nearmiss.web.context import Context
@@ -21,22 +25,26 @@ from nearmiss.web.working_time import paces
 
 __all__ = ["age_told", "routes"]
 
+#: The strategy that is offered where another seems to do worse.
+RANDOM = "random"
+
 
 @dataclass(frozen=True, slots=True)
 class _Model:
     """A model, and what the random checks say of it."""
 
     facts: ModelFacts
-    accuracy: Interval | None
+    quality: ModelQuality | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Balance:
-    """A label, its share of the labelled texts, and its bar's length against the commonest."""
+    """A label, its share of the labelled texts, its bar's length against the commonest, and how much of it is found."""
 
     label: Label
     share: float
     length: float
+    recall: Estimate | None
 
 
 def routes(context: Context) -> Sequence[Route]:
@@ -45,18 +53,21 @@ def routes(context: Context) -> Sequence[Route]:
         reading(context, "/progress", _show),
         writing(context, "/progress/train", owners_only(_train)),
         writing(context, "/progress/cancel", owners_only(_cancel)),
+        writing(context, "/progress/random", owners_only(_pick_at_random)),
     ]
 
 
 def _show(visit: Visit) -> Response:
     project = visit.project
-    history = project.models.history()
-    models = [_Model(facts, _accuracy(facts)) for facts in history]
+    standing, settings = read_standing(project), project.settings.read()
+    history = standing.history
+    models = [_Model(facts, standing.quality.get(facts.version)) for facts in history]
     points = [
-        CurvePoint(model.facts.trained_on, model.accuracy.share, model.accuracy.low, model.accuracy.high)
+        CurvePoint(model.facts.trained_on, found.value, found.interval.low, found.interval.high)
         for model in models
-        if model.accuracy is not None
+        if model.quality is not None and (found := model.quality.accuracy)
     ]
+    look = read_second_look(project)
     trainer = visit.context.trainings.state()
     facts = {
         "counts": count(project),
@@ -64,8 +75,15 @@ def _show(visit: Visit) -> Response:
         "chart": learning_curve(points, "Accuracy on random checks") if points else None,
         "latest": models[-1] if models else None,
         "age": age_told(history[-1].at, datetime.now(UTC)) if history else "",
-        "advice": advise(history),
-        "balance": _balance(project.labels.offered()),
+        "advice": advise(standing, settings.stopping_rule),
+        "rule": settings.stopping_rule,
+        "savings": savings_told(standing.worth),
+        "forecasts": () if standing.worth is None else standing.worth.forecasts,
+        "weighed": standing.worth.model if standing.worth is not None else None,
+        "gaps": label_gaps(project).sentences if project.labels.offered() else (),
+        "doubts": 0 if look is None else len(still_open(project, look)),
+        "picks_at_random": settings.strategy == RANDOM,
+        "balance": _balance(project.labels.offered(), standing),
         "paces": paces(project),
         "trainer": trainer,
         "trainer_told": told_state(trainer),
@@ -111,17 +129,14 @@ def age_told(at: str, moment: datetime) -> str:
     return "just now"
 
 
-def _accuracy(facts: ModelFacts) -> Interval | None:
-    return wilson_interval(facts.audits_right, facts.audits) if facts.audits else None
-
-
-def _balance(labels: Sequence[Label]) -> list[_Balance]:
+def _balance(labels: Sequence[Label], standing: Standing) -> list[_Balance]:
+    recalls = {} if standing.latest is None else standing.latest.recalls
     total = sum(label.texts for label in labels)
     most = max((label.texts for label in labels), default=0)
     if not total:
         return []
     ordered = sorted(labels, key=lambda label: -label.texts)
-    return [_Balance(label, label.texts / total, label.texts / most) for label in ordered]
+    return [_Balance(label, label.texts / total, label.texts / most, recalls.get(label.id)) for label in ordered]
 
 
 def _train(visit: Visit) -> Response:
@@ -133,3 +148,10 @@ def _train(visit: Visit) -> Response:
 def _cancel(visit: Visit) -> Response:
     visit.context.trainings.cancel()
     return visit.onward("/progress", Notice("Cancelled: the last good model stays in use."))
+
+
+def _pick_at_random(visit: Visit) -> Response:
+    visit.project.settings.change(visit.person.name, {"strategy": RANDOM})
+    visit.project.request_training()
+    told = Notice("From the next model on texts are picked at random; settings, training, turns that back.")
+    return visit.onward("/progress", told)

@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from nearmiss.acquisition.registry import strategy_names
 from nearmiss.errors import InvalidInput
+from nearmiss.loop.stopping_text import FORMS, STOP_WHEN
 from nearmiss.session.project import Project
 from nearmiss.session.settings import ALPS, AUTO, CLASSIFIERS, COVERS, NAMES, Guidelines, Settings
 from nearmiss.web.context import Context
@@ -101,8 +102,15 @@ def _entries() -> tuple[_Entry, ...]:
             "audit_share",
             "Share of random checks",
             "So many of the texts are drawn at random, and measure the model without training it: 0.2 is every fifth. "
-            "At 0, nothing is known of its accuracy.",
+            "Fewer are drawn once the accuracy is known to 20 points, and again at 10. At 0, nothing is known of it.",
             step="0.01",
+        ),
+        _Entry(
+            "stop_when",
+            "Advise to stop when",
+            f"Rules, joined by “and” or “or”: {'; '.join(f'{form}: {meaning}' for form, meaning in FORMS.items())}. "
+            f"“auto” is {STOP_WHEN}.",
+            offers=(AUTO, STOP_WHEN, "target:90%", "target:90% or budget:1000"),
         ),
         _Entry("overlap", "Answers a text", "How many different people answer the same text.", step="1"),
         _Entry(

@@ -1,0 +1,117 @@
+"""What each model says of the random checks, those to come included: by it, models of the past are measured today."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nearmiss.session.database import Database
+from nearmiss.session.ground import Ground, IdArray
+
+__all__ = ["AHEAD", "Answered", "Reading", "read_answered", "readings", "write_reading"]
+
+#: Texts of the random order that a model is asked about before anybody has labelled them.
+AHEAD = 1_000
+#: Stands for a label that is no longer on offer, and for a text that a model was not asked about.
+OTHER = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """The labels that one model gives to some texts.
+
+    Attributes
+    ----------
+    items
+        Numbers of the texts, increasing, shape (k,).
+    labels
+        The numbers of the labels it gives them, shape (k,).
+    """
+
+    items: IdArray
+    labels: IdArray
+
+    def of(self, items: IdArray) -> IdArray:
+        """Give the labels of these texts; `OTHER` for one that the model was not asked about."""
+        if not len(self.items):
+            return np.full(len(items), OTHER, dtype=np.int64)
+        place = np.searchsorted(self.items, items).clip(0, len(self.items) - 1)
+        return np.where(self.items[place] == items, self.labels[place], OTHER)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answered:
+    """Every text with a label that holds, in the order in which they were first answered.
+
+    Attributes
+    ----------
+    items, labels
+        By number, shape (m,).
+    checks
+        Whether it is a random check.
+    guessed
+        1 where the model of that time had guessed the label, 0 where it had not, NaN where there was none.
+    events
+        The events that decided the labels: a model knows those up to its cutoff.
+    """
+
+    items: IdArray
+    labels: IdArray
+    checks: npt.NDArray[np.bool_]
+    guessed: npt.NDArray[np.float64]
+    events: IdArray
+
+    def check_classes(self, ground: Ground) -> tuple[IdArray, IdArray, IdArray]:
+        """Give the random checks whose label is on offer: their items, class ids, and events, in order."""
+        class_of = {label: c for c, label in enumerate(ground.labels)}
+        kept = np.flatnonzero(self.checks & np.isin(self.labels, list(class_of)))
+        classes = np.array([class_of[int(label)] for label in self.labels[kept]], dtype=np.int64)
+        return self.items[kept], classes, self.events[kept]
+
+
+def read_answered(database: Database) -> Answered:
+    """Read all labels that hold, and what was guessed before they were given."""
+    with database.reading() as connection:
+        rows = connection.execute(
+            "SELECT decision.item, decision.label, decision.audit, decision.event,"
+            " coalesce(event.seq, decision.event) AS first,"
+            " json_extract(event.body, '$.origin.labels[0]') AS guess FROM decision LEFT JOIN event ON event.seq ="
+            " (SELECT min(seq) FROM event AS e WHERE e.item = decision.item AND e.kind = 'answered'"
+            "  AND e.seq NOT IN (SELECT event FROM undone))"
+            " WHERE decision.label IS NOT NULL ORDER BY first"
+        ).fetchall()
+    guessed = [np.nan if row["guess"] is None else float(row["guess"] == row["label"]) for row in rows]
+    return Answered(
+        np.array([row["item"] for row in rows], dtype=np.int64),
+        np.array([row["label"] for row in rows], dtype=np.int64),
+        np.array([row["audit"] for row in rows], dtype=np.bool_),
+        np.array(guessed, dtype=np.float64),
+        np.array([row["event"] for row in rows], dtype=np.int64),
+    )
+
+
+def write_reading(connection: sqlite3.Connection, version: int, reading: Reading, quality: str | None) -> None:
+    """Keep what a model says, as part of its publication, and what was found of it."""
+    connection.execute(
+        "INSERT OR REPLACE INTO reading (version, items, labels, quality) VALUES (?, ?, ?, ?)",
+        (version, _packed(reading.items), _packed(reading.labels), quality),
+    )
+
+
+def readings(database: Database) -> Mapping[int, Reading]:
+    """Give what every model says, by version, oldest first."""
+    with database.reading() as connection:
+        rows = connection.execute("SELECT version, items, labels FROM reading ORDER BY version").fetchall()
+    return {row["version"]: Reading(_unpacked(row["items"]), _unpacked(row["labels"])) for row in rows}
+
+
+def _packed(numbers: IdArray) -> bytes:
+    return numbers.astype("<i4").tobytes()
+
+
+def _unpacked(packed: bytes) -> IdArray:
+    return np.frombuffer(packed, dtype="<i4").astype(np.int64)
