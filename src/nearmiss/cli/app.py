@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from nearmiss._version import __version__
-from nearmiss.cli import adapt, catalog, label, recheck, reproduce, run, select, sessions, status
+from nearmiss.cli import adapt, catalog, label, recheck, reproduce, run, select, sessions, simulate_worth, status
 
 __all__ = ["app"]
 
@@ -54,6 +54,9 @@ app.command("people", epilog="Example: nearmiss people reviews.nearmiss --add Ad
 app.command("run", epilog="Example: nearmiss run examples/demo.toml --out runs/demo")(run.run)
 app.command("reproduce", epilog="Example: nearmiss reproduce figure2 table3 --protocol laptop --dataset sst2")(
     reproduce.reproduce
+)
+app.command("simulate-worth", epilog="Example: nearmiss simulate-worth --dataset dbpedia-6k --projects 4 --out worth")(
+    simulate_worth.simulate_worth
 )
 app.command("status", epilog="Example: nearmiss status reviews.nearmiss")(status.status)
 app.command(

@@ -114,11 +114,11 @@ class _Reader:
             raise self.refusal(f"there is no rule {name!r}; {meant}There are: {', '.join(FORMS)}")
         try:
             rule = _RULES[name]([each for each in values.split("/") if each] if values else [])
+        except InvalidInput as error:
+            raise self.refusal(f"{word!r}: {error}") from None
         except (ValueError, IndexError, OverflowError):
             forms = next(form for form in FORMS if form.startswith(name.removeprefix("surely-")))
             raise self.refusal(f"{word!r} cannot be read; write it like {forms}") from None
-        except InvalidInput as error:
-            raise self.refusal(f"{word!r}: {error}") from None
         self._next()
         return rule
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nearmiss.arrays.threads import one_blas_thread
-from nearmiss.errors import InvalidData, InvalidInput
+from nearmiss.errors import InvalidData, InvalidInput, RunConflict
 from nearmiss.experiment.journal import take_lock
 from nearmiss.experiment.worth.benches import RandomCurve, load_bench, true_random_curve
 from nearmiss.experiment.worth.judging import judge_quality, judge_worth
@@ -25,7 +25,7 @@ __all__ = ["RECORDS", "Campaign", "carry_out", "read_records", "simulate"]
 #: The file of records in the folder of results.
 RECORDS = "projects.jsonl"
 #: Every so manieth project draws half of its labels at random, and gives twice as many: many checks take many labels.
-_HEAVY = 4
+_HEAVY, _HEAVY_SHARE, _HEAVY_LABELS = 4, 0.5, 2
 _POOLS = (2_500, 5_000)
 
 
@@ -58,14 +58,20 @@ class Campaign:
                 "of them random checks; name a dataset, a project, at least 50 labels and a share between 0 and 1"
             )
 
+    def fits(self, record: ProjectRecord) -> bool:
+        """Say whether a record is of a project such as these."""
+        plan = record.plan
+        shares, most = (self.check_share, _HEAVY_SHARE), self.labels * _HEAVY_LABELS
+        return plan.strategy == self.strategy and plan.check_share in shares and plan.labels <= most
+
     def plan(self, bench: Bench, number: int) -> Plan:
         """Give the plan of one project."""
         rng = named_generator("worth", bench.name, "plan", number)
         most = len(bench.labels)
         texts = int(rng.integers(min(_POOLS[0], most), min(_POOLS[1], most) + 1))
         heavy = number % _HEAVY == _HEAVY - 1
-        labels = min(self.labels * (2 if heavy else 1), texts * 4 // 5)
-        return Plan(texts, labels, 0.5 if heavy else self.check_share, self.strategy)
+        labels = min(self.labels * (_HEAVY_LABELS if heavy else 1), texts * 4 // 5)
+        return Plan(texts, labels, _HEAVY_SHARE if heavy else self.check_share, self.strategy)
 
 
 def simulate(bench: Bench, curve: RandomCurve, plan: Plan, number: int) -> ProjectRecord:
@@ -112,6 +118,12 @@ def carry_out(
     folder.mkdir(parents=True, exist_ok=True)
     with take_lock(folder / "lock"):
         done = {(record.dataset, record.number): record for record in read_records(folder)}
+        strange = next((record for record in done.values() if not campaign.fits(record)), None)
+        if strange is not None:
+            raise RunConflict(
+                f"{folder} has {strange.dataset} {strange.number} by another plan ({strange.plan}); name another folder"
+            )
+        _mend(folder / RECORDS)
         with (folder / RECORDS).open("a", encoding="utf-8") as file:
             for record in _missing(campaign, set(done), data_dir, workers):
                 file.write(record.as_line() + "\n")
@@ -148,6 +160,13 @@ def read_records(folder: Path) -> list[ProjectRecord]:
                 f"{folder / RECORDS}, line {place}: no record of a simulated project ({error}); remove the line"
             ) from error
     return records
+
+
+def _mend(path: Path) -> None:
+    """Cut off a last line that a crash left half written."""
+    if path.exists() and (content := path.read_bytes()) and not content.endswith(b"\n"):
+        with path.open("r+b") as file:
+            file.truncate(content.rfind(b"\n") + 1)
 
 
 def _missing(

@@ -33,6 +33,8 @@ class Stop:
         Given then (or at the end), and the model's accuracy on the test texts.
     best_labels, best_accuracy
         The same of the best point in hindsight.
+    last_accuracy
+        At the end of the project.
     """
 
     rule: str
@@ -41,13 +43,14 @@ class Stop:
     accuracy: float
     best_labels: int
     best_accuracy: float
+    last_accuracy: float
 
 
 def stop_by_price(rule: str, looks: Sequence[Look], worths: Sequence[Worth]) -> Stop:
     """Follow a rule where each label costs `PRICE`: best is where accuracy less costs is highest."""
     stopped, last = _follow(rule, looks, worths)
     best = max(looks, key=lambda look: look.tested - PRICE * look.labels)
-    return Stop(rule, stopped, last.labels, last.tested, best.labels, best.tested)
+    return Stop(rule, stopped, last.labels, last.tested, best.labels, best.tested, looks[-1].tested)
 
 
 def stop_by_target(looks: Sequence[Look], worths: Sequence[Worth]) -> Stop:
@@ -58,7 +61,9 @@ def stop_by_target(looks: Sequence[Look], worths: Sequence[Worth]) -> Stop:
     # A model that falls below the target after another was above it shows that the other was so by chance.
     below = [place for place, look in enumerate(looks) if look.accuracy.true < target]
     best = looks[min(below[-1] + 1, len(looks) - 1)] if below else looks[0]
-    return Stop(rule, stopped, last.labels, last.accuracy.true, best.labels, best.accuracy.true)
+    return Stop(
+        rule, stopped, last.labels, last.accuracy.true, best.labels, best.accuracy.true, looks[-1].accuracy.true
+    )
 
 
 def _follow(text: str, looks: Sequence[Look], worths: Sequence[Worth]) -> tuple[bool, Look]:
