@@ -5,79 +5,111 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
+from nearmiss.analysis.quality import Estimate
+from nearmiss.analysis.savings import Forecast, Savings
+from nearmiss.analysis.significance import Interval
 from nearmiss.errors import InvalidInput
-from nearmiss.session.advice import FEWEST_CHECKS, Verdict, advise, wilson_interval
+from nearmiss.loop.stopping_text import STOP_WHEN
+from nearmiss.session.advice import FEWEST_CHECKS, Standing, Verdict, advise, told
 from nearmiss.session.published import ModelFacts
+from nearmiss.session.quality import ModelQuality
+from nearmiss.session.worth import Worth
 
 
-def model(version, audits, right, changed):
-    return ModelFacts(version, "", "tfidf", "margin", (1, 2), 10 * version, 0.5, 0, audits, right, changed, 100)
+def model(version, audits, changed):
+    return ModelFacts(version, "", "tfidf", "margin", (1, 2), 10 * version, 0.5, 0, audits, audits // 2, changed, 100)
 
 
-@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_the_interval_is_scipys(counts):
-    right, n = counts
-    ours, theirs = wilson_interval(right, n), stats.binomtest(right, n).proportion_ci(0.95, method="wilson")
-    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
-    assert 0 <= ours.low <= ours.share <= ours.high <= 1
+def quality(checks, low=0.7, high=0.9):
+    each = Estimate((low + high) / 2, Interval(low, high), checks)
+    return ModelQuality(checks, each, each, {1: each})
 
 
-@pytest.mark.parametrize(("right", "n"), [(1, 0), (-1, 3), (4, 3)])
-def test_counts_that_cannot_be_are_refused(right, n):
-    with pytest.raises(InvalidInput, match="right"):
-        wilson_interval(right, n)
+def standing(*models, gain=None, worse=0.1, low=0.7):
+    measured = {facts.version: quality(facts.audits, low) for facts in models if facts.audits}
+    worth = None
+    if gain is not None:
+        savings = Savings(300, 500.0, Interval(200.0, 900.0), worse, told=True)
+        worth = Worth(1, savings, (Forecast(100, gain, Interval(gain - 0.02, gain + 0.02)),))
+    return Standing(300, models, measured, worth)
 
 
-def test_few_checks_tell_nothing_however_right_they_are():
-    history = [model(version, FEWEST_CHECKS - 1, FEWEST_CHECKS - 1, 0.0) for version in (1, 2, 3)]
-    found = advise(history)
+STEADY = (model(1, 30, None), model(2, 40, 0.005), model(3, 50, 0.0), model(4, 60, 0.01))
+
+
+def test_without_a_model_it_is_too_early():
+    found = advise(standing(), STOP_WHEN)
+    assert (found.verdict, found.sentence) == (Verdict.TOO_EARLY, "Too early to tell: there is no model yet.")
+
+
+def test_few_checks_tell_nothing_however_steady_models_are():
+    found = advise(standing(model(1, FEWEST_CHECKS - 1, None)), STOP_WHEN)
     assert found.verdict is Verdict.TOO_EARLY
     assert found.sentence == "Too early to tell: 19 random checks so far."
+    # Nor may a lower bound from so few reach a target.
+    assert advise(standing(model(1, FEWEST_CHECKS - 1, None), low=0.95), "target:0.9").verdict is Verdict.TOO_EARLY
 
 
-def test_three_steady_models_may_be_the_end():
-    found = advise([model(1, 20, 16, None), model(2, 50, 40, 0.01), model(3, 60, 49, 0.0), model(4, 70, 57, 0.004)])
-    assert found.verdict is Verdict.LITTLE_GAIN
-    assert "95 %: 71 % to 89 %" in found.reason
-    assert "at most 1 % of the texts" in found.reason
+def test_steady_models_and_little_to_come_are_the_end():
+    found = advise(standing(*STEADY, gain=0.002), STOP_WHEN)
+    assert found.verdict is Verdict.STOP
+    assert "at most 1.0 % of the texts otherwise" in found.reason
+    assert "about 0.2 points" in found.reason
 
 
 @pytest.mark.parametrize(
-    "history",
-    [
-        [model(1, 60, 50, None), model(2, 60, 50, 0.0), model(3, 60, 50, 0.0)],  # two changes are known, not three
-        [model(1, 60, 50, None), model(2, 60, 50, 0.011), model(3, 60, 50, 0.0), model(4, 60, 50, 0.0)],
-        [model(1, 60, 50, None), model(2, 100, 20, 0.0), model(3, 100, 90, 0.0), model(4, 100, 90, 0.0)],
-    ],
+    "where", [standing(*STEADY), standing(*STEADY, gain=0.02), standing(*STEADY[:3], model(4, 60, 0.3), gain=0.002)]
 )
-def test_what_is_not_steady_in_every_way_is_not_called_so(history):
-    assert advise(history).verdict is Verdict.STILL_MOVING
+def test_one_of_the_two_is_not(where):
+    assert advise(where, STOP_WHEN).verdict is Verdict.GO_ON
 
 
-def test_the_last_batch_is_told_and_no_more_claimed_than_the_checks_can():
-    unclear = advise([model(1, 40, 30, None), model(2, 50, 40, 0.2)])
-    assert "labels 20 % of all texts otherwise" in unclear.sentence
-    assert "cannot tell yet" in unclear.sentence
-    clear = advise([model(1, 100, 20, None), model(2, 100, 90, 0.2)])
-    assert "went up from 20 %" in clear.sentence
-    worse = advise([model(1, 100, 90, None), model(2, 100, 20, 0.2)])
-    assert "went down from 90 %" in worse.sentence
+def test_what_more_labels_would_bring_is_told_with_its_interval():
+    found = advise(standing(*STEADY, gain=0.013), STOP_WHEN)
+    assert "about +1.3 points (90 %: −0.7 to +3.3)" in found.sentence
+
+
+def test_before_there_is_a_forecast_the_last_batch_is_told():
+    assert (
+        "labels 20.0 % of all texts otherwise"
+        in advise(standing(model(1, 40, None), model(2, 50, 0.2)), "stable").sentence
+    )
+    assert "first model" in advise(standing(model(1, 40, None)), "stable").sentence
+
+
+def test_a_target_counts_once_the_lower_bound_has_it():
+    assert advise(standing(*STEADY, low=0.85), "target:0.85").verdict is Verdict.STOP
+    assert advise(standing(*STEADY, low=0.84), "target:0.85").verdict is Verdict.GO_ON
+
+
+def test_a_budget_needs_no_checks():
+    assert advise(standing(model(1, 0, None)), "budget:300").verdict is Verdict.STOP
+
+
+def test_picks_that_do_worse_than_random_are_warned_of():
+    warned = advise(standing(*STEADY, gain=0.01, worse=0.93), STOP_WHEN)
+    assert "worse than random" in warned.warning
+    assert "93 %" in warned.warning
+    assert not advise(standing(*STEADY, gain=0.01, worse=0.8), STOP_WHEN).warning
+
+
+def test_a_rule_that_cannot_be_read_is_refused():
+    with pytest.raises(InvalidInput):
+        advise(standing(), "whenever")
+
+
+def test_an_accuracy_is_told_with_its_interval():
+    assert told(Estimate(0.5, Interval(0.0, 1.0), 3)) == "50 % (95 %: 0 to 100 %)"
 
 
 @given(
-    st.lists(
-        st.tuples(st.integers(0, 60), st.floats(0, 1), st.none() | st.floats(0, 1)).map(
-            lambda drawn: (drawn[0], round(drawn[0] * drawn[1]), drawn[2])
-        ),
-        max_size=6,
-    )
+    st.lists(st.tuples(st.integers(0, 60), st.none() | st.floats(0, 1)), max_size=6),
+    st.none() | st.floats(-0.5, 0.5),
+    st.sampled_from([STOP_WHEN, "target:0.9", "stable or budget:200"]),
 )
-def test_there_is_always_advice_and_an_interval_with_every_accuracy(drawn):
-    history = [model(version, *facts) for version, facts in enumerate(drawn, start=1)]
-    found = advise(history)
+def test_there_is_always_advice(drawn, gain, rule):
+    history = [model(version, audits, changed) for version, (audits, changed) in enumerate(drawn, start=1)]
+    found = advise(standing(*history, gain=gain), rule)
     assert found.sentence
     assert found.reason
-    if found.verdict is not Verdict.TOO_EARLY:
-        assert "95 %: " in found.reason

@@ -6,13 +6,17 @@ import json
 import sqlite3
 import uuid
 
+import numpy as np
 import pytest
 from tests.web.desk import Desk, Resting
 
+from nearmiss.analysis.quality import Pool, accuracy
 from nearmiss.session.items import NewItem
 from nearmiss.session.origins import Source
 from nearmiss.session.project import Project
 from nearmiss.session.published import ModelFacts
+from nearmiss.session.quality import ModelQuality
+from nearmiss.session.readings import Reading, write_reading
 from nearmiss.session.trainer_state import TrainerState
 from nearmiss.session.training import Trainer
 
@@ -312,8 +316,12 @@ def test_guesses_travel_with_the_text_where_they_are_offered(make_trained_desk):
 def test_accuracy_is_told_with_its_interval_once_enough_is_known(desk):
     def published(audits, right):
         facts = ModelFacts(audits, "", "tfidf", "random", (1, 2), 50, 1.0, 60, audits, right, None, 30)
+        found = accuracy(right, audits, Pool(remaining=10**9), 0.05)
+        quality = ModelQuality(audits, found, found, {})
+        reading = Reading(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
         with desk.project.database.writing() as connection:
             desk.project.models.publish(connection, facts)
+            write_reading(connection, audits, reading, quality.as_json())
         return desk.client.get("/api/state").json()["model"]["accuracy"]
 
     assert published(19, 15) is None

@@ -97,9 +97,9 @@ def test_what_each_has_done_is_told(project):
         tell(project, "ben", item, second)
     tell(project, "cem", 1, 1)
     words = " ".join(Guest(project).see("/people").words.split())
-    assert "75 % 95 %: 30 % to 95 %; 3 of 4" not in words  # cem shares text 1 with both
-    assert "80 % 95 %: 38 % to 96 %; 4 of 5" in words
-    assert "100 % 95 %: 34 % to 100 %; 2 of 2" in words
+    assert "75 % 95 %: 19 % to 99 %; 3 of 4" not in words  # cem shares text 1 with both
+    assert "80 % 95 %: 28 % to 99 %; 4 of 5" in words
+    assert "100 % 95 %: 16 % to 100 %; 2 of 2" in words
 
 
 @pytest.mark.parametrize("path", ["/people", "/people/password", "/people/remove"])

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.web.desk import Desk
 from tests.web.pages_client import Guest, Outline, tell
 
+from nearmiss.analysis.quality import Estimate, Pool, accuracy
+from nearmiss.analysis.savings import Forecast, Savings
+from nearmiss.analysis.significance import Interval
 from nearmiss.session.answers import Submission
 from nearmiss.session.exchange.records import AnswerKind
 from nearmiss.session.project import Project
 from nearmiss.session.published import ModelFacts
+from nearmiss.session.quality import ModelQuality
+from nearmiss.session.readings import Reading
 from nearmiss.session.trainer_state import Activity, TrainerState
+from nearmiss.session.worth import Worth
 from nearmiss.web.working_time import paces
 
 YES, NO = 1, 2
@@ -41,7 +49,15 @@ class Told:
 def publish(project, version, audits, right, changed, notes=()):
     even = np.full((40, 2), 0.5, dtype=np.float32)
     facts = ModelFacts(version, "", "tfidf", "margin", (1, 2), 10 * version, 0.5, 0, audits, right, changed, 40, notes)
-    project.publish(facts, even, [], [], 0)
+    none = np.empty(0, dtype=np.int64)
+    project.publish(facts, even, [], [], 0, Reading(none, none), quality(audits, right).as_json() if audits else None)
+
+
+def quality(audits, right):
+    """What checks would say of a model if it were the only one."""
+    found = accuracy(right, audits, Pool(remaining=10**9), 0.05)
+    recall = Estimate(0.5, Interval(0.25, 0.75), audits)
+    return ModelQuality(audits, found, replace(found, value=found.value - 0.1), {YES: recall})
 
 
 def test_a_project_without_anything_says_so(project):
@@ -56,17 +72,69 @@ def test_accuracy_never_comes_without_its_interval(project):
     publish(project, 1, 30, 20, None)
     publish(project, 2, 60, 48, 0.123, notes=("the encoder stays frozen",))
     page = Guest(project).see("/progress")
-    assert "80 % 95 %: 68 % to 88 %, by 60 checks" in " ".join(page.words.split())
+    words = " ".join(page.words.split())
+    assert "80 % 95 %: 68 % to 89 %, by 60 checks" in words
+    assert "70 % 95 %: 68 % to 89 %" in words  # macro-F1
     assert "12.3 %" in page.words
     assert "the encoder stays frozen" in page.words
-    assert "Labels still move the model" in page.words
+    assert "labels 12.3 % of all texts otherwise than the one before" in page.words
     assert len(page.named("circle")) - 2 == 2  # two stand in the name of the page
 
 
 def test_the_numbers_behind_the_picture_are_a_table(project):
     publish(project, 1, 30, 20, None)
     words = " ".join(Guest(project).see("/progress").words.split())
-    assert "20 of 30 67 % 49 % to 81 % – 0.5" in words
+    assert "20 of 30 67 % 47 % to 83 % 57 % – 0.5" in words
+
+
+def weighed(project, worse=0.2, high=900.0, told=True):
+    publish(project, 1, 60, 48, None)
+    savings = Savings(64, 187.0, Interval(131.0, high), worse, told)
+    worth = Worth(1, savings, (Forecast(100, -0.004, Interval(-0.02, 0.012)),))
+    with project.database.writing() as connection:
+        connection.execute("UPDATE reading SET worth = ?", (worth.as_json(),))
+
+
+def test_savings_and_the_outlook_are_told(project):
+    weighed(project)
+    words = " ".join(Guest(project).see("/progress").words.split())
+    assert "About 64 labels instead of about 190 (90 %: 130 to 900)." in words
+    assert "100 −0.4 points −2.0 to +1.2" in words
+    assert "worse than random" not in words
+
+
+def test_savings_that_cannot_be_told_yet_are_not(project):
+    weighed(project, told=False)
+    assert "Too early to tell what picking texts has saved." in Guest(project).see("/progress").words
+
+
+def test_picks_that_do_worse_than_random_are_warned_of_and_an_owner_changes_that(project):
+    weighed(project, worse=0.95)
+    desk = Desk(project)
+    page = Outline(desk.client.get("/progress").text)
+    assert "worse than random" in page.words
+    assert page.sends("/progress/random")
+    answer = desk.client.post("/progress/random", data={"csrf_token": desk.csrf})
+    assert "picked at random" in answer.text
+    assert project.settings.read().strategy == "random"
+    assert project.training_requested()
+    assert not Outline(desk.client.get("/progress").text).sends("/progress/random")
+    assert not Outline(Desk(project, "ben", role="annotator").client.get("/progress").text).sends("/progress/random")
+
+
+def test_the_recall_of_each_label_stands_beside_its_texts(project):
+    publish(project, 1, 60, 48, None)
+    tell(project, "ann", 1, YES)
+    assert "finds 50 % (95 %: 25 % to 75 %)" in " ".join(Guest(project).see("/progress").words.split())
+
+
+def test_the_rule_that_advice_follows_is_told(project):
+    project.settings.change("ann", {"stop_when": "budget:1"})
+    publish(project, 1, 0, 0, None)
+    tell(project, "ann", 1, YES)
+    words = Guest(project).see("/progress").words
+    assert "You can stop" in words
+    assert "budget:1" in words
 
 
 def test_labels_are_counted_and_lead_to_their_texts(project):
@@ -108,7 +176,7 @@ def test_an_owner_asks_for_a_model_and_cancels_it(project):
     assert trainings.cancelled == 1
 
 
-@pytest.mark.parametrize("path", ["/progress/train", "/progress/cancel"])
+@pytest.mark.parametrize("path", ["/progress/train", "/progress/cancel", "/progress/random"])
 def test_annotators_leave_the_trainer_alone(project, path):
     trainings = Told(TrainerState(Activity.TRAINING))
     desk = Desk(project, "ben", role="annotator", trainings=trainings)

@@ -261,15 +261,17 @@ class Project:
         entries: Sequence[QueueEntry],
         drawn: Sequence[QueueEntry],
         request: int,
-        reading: Reading,
-        quality: str | None,
+        reading: Reading | None = None,
+        quality: str | None = None,
     ) -> ModelFacts:
         """Put a new model and its queue in use, with what it says of the checks, all at once.
 
         Parameters
         ----------
+        reading
+            What it says of the checks; None for a model that was asked about none: it is never measured.
         quality
-            What the checks say of it, as `ModelQuality` writes it; None without checks.
+            What they say of it, as `ModelQuality` writes it; None without checks.
 
         Raises
         ------
@@ -279,7 +281,8 @@ class Project:
         self.models.write_probabilities(facts.version, probabilities)
         with self.database.writing() as connection:
             self.models.publish(connection, facts)
-            write_reading(connection, facts.version, reading, quality)
+            if reading is not None:
+                write_reading(connection, facts.version, reading, quality)
             self.queue.replace(connection, entries, drawn)
             connection.execute("INSERT OR REPLACE INTO request (name, value) VALUES (?, ?)", (_TRAINED, request))
         self.models.prune()

@@ -54,7 +54,8 @@ def page(found: Figures) -> str:
         "",
         "*Always*: the share of projects in which they hold at every model that anybody could have looked at, all "
         "together. *Once*: at a model drawn at random. *Naive*: textbook intervals, as if nobody had looked before. "
-        "The truth is the whole remaining pool. *Recall*: of all classes and projects, those whose intervals always hold.",
+        "The truth is the whole remaining pool. *Recall*: of all classes and projects, those whose intervals always "
+        "hold.",
         "",
         _table(
             ("", "projects", "accuracy always", "once", "macro-F1 always", "once", "naive always", "once", "recall"),

@@ -1,0 +1,235 @@
+"""A project measures itself: readings, quality, and what its labels were worth, through the real trainer."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from nearmiss.analysis.significance import Interval
+from nearmiss.session.advice import Verdict, advise, read_standing, savings_told
+from nearmiss.session.answers import Submission
+from nearmiss.session.exchange.records import AnswerKind
+from nearmiss.session.ground import read_ground
+from nearmiss.session.origins import Origin, Source
+from nearmiss.session.overview import overview
+from nearmiss.session.quality import ModelQuality, guessed_classes, measure, qualities, quality_of
+from nearmiss.session.queue import share_of_checks
+from nearmiss.session.readings import Reading, read_answered, readings
+from nearmiss.session.training import Did, Trainer
+from nearmiss.session.worth import Worth, is_weighed, latest_worth, weigh
+
+ANIMAL, METAL = 1, 2
+
+
+def kind(item):
+    return ANIMAL if item % 2 else METAL
+
+
+def go_on(project, n, person="ann"):
+    """Answer the next texts as the queue hands them out, audits mixed in."""
+    for pick in project.queue.next(person, n):
+        said = Submission(pick.item.id, AnswerKind.LABEL, kind(pick.item.id))
+        project.answers.submit(person, said)
+
+
+@pytest.fixture
+def worked(make_project):
+    """A project of 300 texts, labelled batch by batch with half of them random checks."""
+
+    def work(labels=80, **settings):
+        project = make_project(300, **{"classifier": "tfidf", "batch": 10, "audit_share": 0.5, **settings})
+        trainer = Trainer(project)
+        trainer.step()
+        for _ in range(labels // 10):
+            go_on(project, 10)
+            while trainer.step().did is Did.TRAINED:
+                pass
+        return project, trainer
+
+    return work
+
+
+def test_every_model_is_measured_when_it_is_published(worked):
+    project, _ = worked()
+    history, found = project.models.history(), qualities(project)
+    for facts in history:
+        if facts.audits:
+            quality = found[facts.version]
+            assert quality.checks == facts.audits
+            share = facts.audits_right / facts.audits
+            assert quality.accuracy.interval.low <= share <= quality.accuracy.interval.high
+            assert set(quality.recalls) <= {ANIMAL, METAL}
+            assert quality_of(project, facts.version) == quality
+    assert len(found) >= 3
+    last = [each.accuracy.interval.high - each.accuracy.interval.low for each in found.values()]
+    assert last[-1] < last[0]
+
+
+def test_models_of_the_past_have_read_the_checks_of_today(worked):
+    project, _ = worked()
+    ground, known = read_ground(project.database), readings(project.database)
+    first = next(iter(known.values()))
+    items = ground.audit_rows + 1
+    assert np.isin(items, first.items).all()
+    latest = project.models.latest()
+    values = project.models.probabilities(latest.version)
+    now = np.array(latest.labels)[values[ground.audit_rows].argmax(axis=1)]
+    assert known[latest.version].of(items).tolist() == now.tolist()
+
+
+def test_what_was_said_of_a_model_stays_when_labels_change(worked):
+    project, trainer = worked()
+    before = qualities(project)
+    [audit, *_] = read_ground(project.database).audit_rows + 1
+    project.answers.submit("ann", Submission(int(audit), AnswerKind.LABEL, 3 - kind(int(audit))))
+    project.request_training()
+    while trainer.step().did is not Did.NOTHING:
+        pass
+    after = qualities(project)
+    assert {version: after[version] for version in before} == before
+    assert len(after) > len(before)
+
+
+def test_a_label_no_longer_on_offer_counts_as_another_class(worked):
+    project, _ = worked()
+    project.labels.add("ann", "plant")
+    project.labels.retire("ann", METAL)
+    ground = read_ground(project.database)
+    reading = Reading(np.array([1, 2, 3]), np.array([ANIMAL, METAL, ANIMAL]))
+    assert guessed_classes(reading, np.array([1, 2, 9]), ground).tolist() == [0, 2, 2]
+    new = Reading(np.arange(1, 301), np.full(300, ANIMAL))
+    found = measure(project, ground, new)
+    assert found.accuracy.value == 1.0
+    assert set(found.recalls) == {ANIMAL}
+
+
+def test_answers_know_whether_the_model_of_their_time_had_guessed_them(worked):
+    project, _ = worked()
+    answered = read_answered(project.database)
+    assert len(answered.items) == 80
+    assert np.isnan(answered.guessed[:5]).all()  # before there was a model
+    later = answered.guessed[40:]
+    assert set(later[~np.isnan(later)].tolist()) <= {0.0, 1.0}
+    assert (~np.isnan(later)).sum() > 20
+    project.answers.submit("ann", Submission(int(answered.items[0]), AnswerKind.LABEL, ANIMAL))
+    assert read_answered(project.database).items[0] == answered.items[0]  # said again, it keeps its place
+
+
+def test_a_quiet_trainer_weighs_the_labels_once(worked):
+    project, trainer = worked(120)
+    facts = project.models.latest()
+    assert facts.audits >= 20
+    steps = [trainer.step(quiet=True).did for _ in range(4)]
+    assert steps[-1] is Did.NOTHING
+    worth, facts = latest_worth(project), project.models.latest()
+    assert worth.model == facts.version
+    assert worth.savings.labels == facts.trained_on + facts.audits
+    assert [each.labels for each in worth.forecasts] == [100, 500, 1000]
+    assert is_weighed(project, project.models.latest())
+    assert Worth.from_json(worth.as_json()) == worth
+    assert any(line.startswith("accuracy ") for line in overview(project))
+
+
+def test_the_same_project_is_weighed_alike(worked):
+    project, trainer = worked(120)
+    facts, texts = project.models.latest(), project.texts.corpus()
+    first, second = (weigh(project, facts, texts, trainer._comparable) for _ in range(2))
+    assert first == second
+
+
+def test_weighing_is_left_off_for_news_and_taken_up_again(worked):
+    project, trainer = worked(120)
+    assert not is_weighed(project, project.models.latest()) or trainer.step().did is Did.NOTHING
+    facts, calls = project.models.latest(), []
+
+    class Enough(Exception):
+        pass
+
+    def stop():
+        calls.append(1)
+        if len(calls) == 3:
+            raise Enough
+
+    with pytest.raises(Enough):
+        weigh(project, facts, project.texts.corpus(), trainer._comparable, stop)
+    with project.database.writing() as connection:
+        connection.execute("UPDATE reading SET worth = NULL")
+    assert latest_worth(project) is None
+    assert trainer.step().did is Did.WEIGHED
+    assert latest_worth(project).model == facts.version
+
+
+def test_few_checks_are_not_weighed(worked):
+    project, _ = worked(120, audit_share=0.05)
+    assert is_weighed(project, project.models.latest())
+    assert latest_worth(project) is None
+    assert "Too early" in savings_told(None)
+
+
+def test_a_quality_survives_being_written_down(worked):
+    project, _ = worked()
+    found = qualities(project)[project.models.latest().version]
+    assert ModelQuality.from_json(found.as_json()) == found
+    assert json.loads(found.as_json())["accuracy"]["interval"]["low"] == found.accuracy.interval.low
+
+
+def test_fewer_checks_are_drawn_once_the_accuracy_is_known(make_project):
+    project = make_project(2_000, audit_share=0.4)
+    assert [share_of_checks(0.4, width) for width in (1.0, 0.2, 0.19, 0.1, 0.05)] == [0.4, 0.4, 0.2, 0.2, 0.1]
+
+    def audits(person):
+        return sum(pick.origin.source is Source.AUDIT for pick in project.queue.next(person, 300))
+
+    wide = audits("ann")
+    project.queue.leave("ann")
+    with project.database.writing() as connection:
+        facts = {"classifier": "tfidf"}
+        connection.execute("INSERT INTO model (version, at, facts) VALUES (1, '', ?)", (json.dumps(facts),))
+        quality = {"accuracy": {"interval": {"low": 0.85, "high": 0.9}}}
+        connection.execute(
+            "INSERT INTO reading (version, items, labels, quality) VALUES (1, x'', x'', ?)", (json.dumps(quality),)
+        )
+    narrow = audits("ann")
+    assert 90 < wide < 150
+    assert 15 < narrow < 50
+
+
+def test_advice_follows_the_rule_that_was_set(worked):
+    project, _ = worked(120)
+    standing = read_standing(project)
+    assert advise(standing, "budget:100").verdict is Verdict.STOP
+    assert advise(standing, "budget:1000").verdict is Verdict.GO_ON
+    assert advise(standing, "target:0.99").verdict is Verdict.GO_ON
+    project.settings.change("ann", {"stop_when": "budget:100"})
+    assert any(line.startswith("advice: You can stop") for line in overview(project))
+
+
+def test_the_interval_of_a_reading_that_lacks_texts(make_project):
+    reading = Reading(np.array([2, 5]), np.array([1, 2]))
+    assert reading.of(np.array([5, 1, 9, 2])).tolist() == [2, -1, -1, 1]
+    assert Reading(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)).of(np.array([3])).tolist() == [-1]
+
+
+def test_savings_are_told_in_round_numbers_and_open_ends_in_words(worked):
+    project, _ = worked(120)
+    standing = read_standing(project)
+    from nearmiss.analysis.savings import Savings
+
+    told = savings_told(Worth(1, Savings(640, 1873.0, Interval(1312.0, 3149.0), 0.1, told=True), ()))
+    assert told == "About 640 labels instead of about 1,900 (90 %: 1,300 to 3,100)."
+    open_ended = savings_told(Worth(1, Savings(640, 1873.0, Interval(91.0, math.inf), 0.1, told=True), ()))
+    assert open_ended.endswith("(90 %: 91 to more than there are texts).")
+    assert standing.latest is not None
+
+
+def test_imports_are_no_checks_and_unguessed(make_project):
+    project = make_project(20)
+    project.tell_all({1: ANIMAL, 2: METAL})
+    answered = read_answered(project.database)
+    assert not answered.checks.any()
+    assert np.isnan(answered.guessed).all()
+    project.answers.submit("ann", Submission(3, AnswerKind.LABEL, ANIMAL), Origin(Source.AUDIT, labels=(METAL,)))
+    assert read_answered(project.database).guessed[-1] == 0.0
