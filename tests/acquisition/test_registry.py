@@ -14,10 +14,15 @@ from nearmiss.errors import InvalidInput, UnknownName
 every_name = pytest.mark.parametrize("name", strategy_names())
 
 
+SCORING = ("entropy", "least-confidence", "margin", "bald", "cal")
+
+
 def test_the_names_are_those_promised():
     assert set(strategy_names()) == {
         *("random", "entropy", "least-confidence", "margin", "bald", "bertkm", "badge", "alps", "cal", "k-center"),
-        *("typiclust", "diverse-entropy", "diverse-least-confidence", "diverse-margin", "diverse-bald", "diverse-cal"),
+        "typiclust",
+        *(f"{wrapper}-{name}" for wrapper in ("diverse", "balanced", "anchored", "distinct") for name in SCORING),
+        *("anchored-diverse-margin", "distinct-diverse-margin"),
     }
 
 
@@ -115,3 +120,38 @@ def test_names_are_known_without_loading_torch():
     script = "import sys, nearmiss.acquisition.registry as r; r.strategy_names(); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    "name", ["distinct-anchored-diverse-margin", "distinct-anchored-balanced-entropy", "anchored-diverse-cal"]
+)
+def test_wrappers_nest_in_their_order_and_keep_their_text(name):
+    assert strategy_text(make_strategy(name)) == name
+    assert make_strategy(name).card.title.count(" ") > 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "diverse-anchored-margin",
+        "anchored-distinct-margin",
+        "diverse-diverse-margin",
+        "anchored-random",
+        "balanced-badge",
+        "diverse-",
+        "anchored-nothing",
+    ],
+)
+def test_other_nestings_are_no_names(name):
+    with pytest.raises(UnknownName):
+        make_strategy(name)
+
+
+def test_options_of_nested_wrappers_find_their_places():
+    text = "distinct-anchored-diverse-cal:threshold=0.9,anchors=5,neighbors=20,factor=3,diverse-normalize=false,k=4"
+    strategy = make_strategy(text)
+    assert strategy.threshold == 0.9
+    assert (strategy.strategy.anchors, strategy.strategy.neighbors) == (5, 20)
+    assert (strategy.strategy.strategy.factor, strategy.strategy.strategy.normalize) == (3, False)
+    assert strategy.strategy.strategy.strategy.k == 4
+    assert make_strategy(strategy_text(strategy)) == strategy

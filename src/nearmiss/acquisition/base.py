@@ -11,15 +11,17 @@ A strategy sees arrays, never texts or models::
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy import sparse
 from torch import Tensor
 
+from nearmiss.arrays.tensors import required, take_rows
 from nearmiss.errors import InvalidArray, InvalidInput, PoolExhausted
 
 __all__ = [
@@ -84,6 +86,20 @@ class Signals:
     mc_log_probs: FloatArray | Tensor | None = None
     surprisal: FloatArray | Tensor | None = None
 
+    def take(self, rows: IndexArray) -> Signals:
+        """Give the signals of these texts, in this order."""
+        passes = self.mc_log_probs
+        if isinstance(passes, Tensor):
+            some: FloatArray | Tensor | None = passes[:, torch.from_numpy(rows).to(passes.device)]
+        else:
+            some = None if passes is None else passes[:, rows]
+        return Signals(
+            None if self.log_probs is None else cast("FloatArray | Tensor", take_rows(self.log_probs, rows)),
+            None if self.features is None else take_rows(self.features, rows),
+            some,
+            None if self.surprisal is None else cast("FloatArray | Tensor", take_rows(self.surprisal, rows)),
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PoolView:
@@ -103,6 +119,26 @@ class PoolView:
     pool: Signals = field(default_factory=Signals)
     labeled: Signals = field(default_factory=Signals)
     labels: IndexArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    def narrowed(self, rows: IndexArray) -> PoolView:
+        """Give the view that has only these candidates, in this order; index i of it is ``rows[i]`` of this one.
+
+        Examples
+        --------
+        >>> view = PoolView(3, Signals(features=np.eye(3)))
+        >>> view.narrowed(np.array([2, 0])).pool.features.argmax(axis=1)
+        array([2, 0])
+
+        Raises
+        ------
+        InvalidArray
+            A signal has not one row for each candidate.
+        """
+        for name in ("log_probs", "features", "mc_log_probs", "surprisal"):
+            signal = getattr(self.pool, name)
+            if signal is not None:
+                required(signal, f"pool {name}", self.size, axis=int(name == "mc_log_probs"))
+        return replace(self, size=len(rows), pool=self.pool.take(rows))
 
     def require(self, n: int) -> None:
         """Refuse a batch that the pool cannot fill.

@@ -1,9 +1,9 @@
 """The only lookup from a strategy's name to the strategy.
 
-A strategy is written ``name`` or ``name:option=value,option=value``: ``cal:k=5,divergence=cross-entropy``. Any strategy
-that scores candidates also goes by ``diverse-name``, with its own options and those of the mini-batch:
-``diverse-margin:factor=20``. An option that both have belongs to the strategy; the mini-batch's is then written with
-``diverse-`` before it: ``diverse-cal:normalize=true,diverse-normalize=false``.
+A strategy is written ``name`` or ``name:option=value,option=value``: ``cal:k=5,divergence=cross-entropy``. Wrappers
+stand before a name, with a hyphen, and may be nested: ``diverse-margin``, ``anchored-diverse-margin``. Options of all
+of them follow: ``diverse-margin:factor=20``. An option that several have belongs to the innermost; a wrapper's is then
+written with the wrapper's name before it: ``diverse-cal:normalize=true,diverse-normalize=false``.
 """
 
 from __future__ import annotations
@@ -36,9 +36,16 @@ _CLASSES: Mapping[str, tuple[str, str]] = {
     "typiclust": ("nearmiss.acquisition.clustering", "TypiClust"),
 }
 _SCORING = ("entropy", "least-confidence", "margin", "bald", "cal")
-_DIVERSE = "diverse-"
-_DIVERSE_CLASS = ("nearmiss.acquisition.diverse", "DiverseBatch")
-#: The field of DiverseBatch that holds the strategy it spreads; it is written as part of the name.
+#: Wrappers by what stands before the name.
+_WRAPPERS: Mapping[str, tuple[str, str]] = {
+    "diverse-": ("nearmiss.acquisition.diverse", "DiverseBatch"),
+    "balanced-": ("nearmiss.acquisition.balanced", "BalancedBatch"),
+    "anchored-": ("nearmiss.acquisition.anchored", "AnchoredPool"),
+    "distinct-": ("nearmiss.acquisition.distinct", "DistinctBatch"),
+}
+#: What each wraps: scores alone, or also whatever another wrapper chooses. In this order they nest, innermost first.
+_OVER_SCORES, _OVER_ANY = ("diverse-", "balanced-"), ("anchored-", "distinct-")
+#: The field of a wrapper that holds the strategy; it is written as part of the name.
 _INNER = "strategy"
 
 
@@ -80,7 +87,9 @@ def strategy_names() -> tuple[str, ...]:
     >>> strategy_names()[:3]
     ('random', 'entropy', 'least-confidence')
     """
-    return (*_CLASSES, *(_DIVERSE + name for name in _SCORING))
+    narrow = tuple(wrapper + name for wrapper in _OVER_SCORES for name in _SCORING)
+    wide = tuple(wrapper + name for wrapper in _OVER_ANY for name in (*_SCORING, "diverse-margin"))
+    return (*_CLASSES, *narrow, *wide)
 
 
 def make_strategy(text: str) -> Strategy:
@@ -159,26 +168,47 @@ def strategy_options(name: str) -> tuple[Option, ...]:
 
 
 def _class(name: str) -> type[Strategy]:
-    if name not in strategy_names():
+    if not _is_known(name):
         raise UnknownName.among("strategy", name, strategy_names())
-    module, attribute = _DIVERSE_CLASS if name.startswith(_DIVERSE) else _CLASSES[name]
+    wrapper, _ = _split(name)
+    module, attribute = _WRAPPERS[wrapper] if wrapper else _CLASSES[name]
     return cast("type[Strategy]", getattr(import_module(module), attribute))
 
 
+def _split(name: str) -> tuple[str, str]:
+    """Split off the outermost wrapper; it is empty where there is none."""
+    wrapper = next((wrapper for wrapper in _WRAPPERS if name.startswith(wrapper)), "")
+    return wrapper, name.removeprefix(wrapper)
+
+
+def _is_known(name: str) -> bool:
+    """Say whether a name is one: each wrapper wraps those that stand before it in their order, and never itself."""
+    wrapper, inner = _split(name)
+    if not wrapper:
+        return name in _CLASSES
+    within, _ = _split(inner)
+    if wrapper in _OVER_SCORES:
+        return inner in _SCORING
+    ordered = list(_WRAPPERS)
+    if within:
+        return ordered.index(within) < ordered.index(wrapper) and _is_known(inner)
+    return inner in _SCORING
+
+
 def _slots(name: str) -> tuple[_Slot, ...]:
-    """List what may be written after a name, the mini-batch's own options first."""
-    if not name.startswith(_DIVERSE):
-        return _slots_of(_class(name))
-    return _own_slots(name) + _slots_of(_class(name.removeprefix(_DIVERSE)))
+    """List what may be written after a name, a wrapper's own options first."""
+    wrapper, inner = _split(name)
+    return _own_slots(name) + _slots(inner) if wrapper and _is_known(name) else _slots_of(_class(name))
 
 
 def _own_slots(name: str) -> tuple[_Slot, ...]:
-    """List the options of the class itself; the mini-batch's step aside where the strategy's bear the same name."""
+    """List the options of the class itself; a wrapper's step aside where those inside bear the same name."""
     slots = _slots_of(_class(name))
-    if not name.startswith(_DIVERSE):
+    wrapper, inner = _split(name)
+    if not wrapper:
         return slots
-    taken = {slot.name for slot in _slots_of(_class(name.removeprefix(_DIVERSE)))}
-    return tuple(replace(slot, name=_DIVERSE + slot.name) if slot.name in taken else slot for slot in slots)
+    taken = {slot.name for slot in _slots(inner)}
+    return tuple(replace(slot, name=wrapper + slot.name) if slot.name in taken else slot for slot in slots)
 
 
 def _slots_of(cls: type) -> tuple[_Slot, ...]:
@@ -234,18 +264,18 @@ def _build(name: str, values: Mapping[str, object]) -> Strategy:
     hints = get_type_hints(cls)
     for group, inner in groups.items():
         arguments[group] = hints[group](**inner)
-    if name.startswith(_DIVERSE):
-        arguments[_INNER] = _build(name.removeprefix(_DIVERSE), values)
+    wrapper, inner_name = _split(name)
+    if wrapper:
+        arguments[_INNER] = _build(inner_name, values)
     return cls(**arguments)
 
 
 def _name_of(strategy: object) -> str:
     cls = type(strategy)
     here = cls.__module__, cls.__qualname__
-    if here == _DIVERSE_CLASS:
-        inner = _name_of(getattr(strategy, _INNER))
-        if inner in _SCORING:
-            return _DIVERSE + inner
+    for wrapper, known in _WRAPPERS.items():
+        if here == known and _is_known(name := wrapper + _name_of(getattr(strategy, _INNER))):
+            return name
     for name, known in _CLASSES.items():
         if here == known:
             return name
@@ -258,8 +288,9 @@ def _written_options(strategy: object, name: str) -> list[str]:
         value = getattr(strategy if slot.group is None else getattr(strategy, slot.group), slot.field)
         if value != slot.default:
             written.append(f"{slot.name}={_write(value)}")
-    if name.startswith(_DIVERSE):
-        written += _written_options(getattr(strategy, _INNER), name.removeprefix(_DIVERSE))
+    wrapper, inner = _split(name)
+    if wrapper:
+        written += _written_options(getattr(strategy, _INNER), inner)
     return written
 
 
