@@ -65,6 +65,14 @@ def test_prepare_fixes_the_vocabulary_by_its_first_texts():
     np.testing.assert_array_equal(found.toarray(), TfidfSpace(POOL).rows(POOL).toarray())
 
 
+def test_the_same_texts_prepared_again_take_no_more_memory():
+    classifier = TfidfClassifier()
+    for _ in range(3):
+        classifier.prepare(POOL)
+        classifier.prepare(POOL.take([1, 0]))
+    assert len(classifier._ready) == 1
+
+
 def test_vectors_computed_ahead_are_those_computed_on_demand():
     classifier, other = TfidfClassifier(), Texts(("good good rain", "film"))
     classifier.prepare(POOL)

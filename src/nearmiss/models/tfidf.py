@@ -157,6 +157,8 @@ class TfidfClassifier:
             return
         if self._pool_space is None:
             self._pool_space = TfidfSpace(texts, self._words)
+        if all(digest in self._places for digest in texts.digests):
+            return  # a session prepares all of its texts before each training: that must not pile up
         block = len(self._ready)
         self._ready.append(self._pool_space.rows(texts))
         for row, digest in enumerate(texts.digests):

@@ -3,11 +3,12 @@
 ::
 
     reviews.nearmiss/
-        project.db     labels, history, queue: SQLite, one transaction a label
-        models/        what the latest models say of every text
-        cache/         what the encoder said of every text
-        trainer.json   what the trainer is doing
-        trainer.log    what it said when it failed
+        project.db         labels, history, queue: SQLite, one transaction a label
+        models/            what the latest models say of every text
+        cache/             what the encoder said of every text
+        second-look.json   labels in doubt
+        trainer.json       what the trainer is doing
+        trainer.log        what it said when it failed
 """
 
 from __future__ import annotations

@@ -126,10 +126,12 @@ def carry_out(
         _mend(folder / RECORDS)
         with (folder / RECORDS).open("a", encoding="utf-8") as file:
             for record in _missing(campaign, set(done), data_dir, workers):
-                file.write(record.as_line() + "\n")
+                line = record.as_line()
+                file.write(line + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-                done[record.dataset, record.number] = record
+                # As it will be read by whoever goes on: numbers are rounded.
+                done[record.dataset, record.number] = ProjectRecord.from_line(line)
                 on_project(record)
     wanted = ((name, number) for name in campaign.datasets for number in range(campaign.projects))
     return [done[key] for key in wanted if key in done]
