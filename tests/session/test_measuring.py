@@ -15,7 +15,7 @@ from nearmiss.session.exchange.records import AnswerKind
 from nearmiss.session.ground import read_ground
 from nearmiss.session.origins import Origin, Source
 from nearmiss.session.overview import overview
-from nearmiss.session.quality import ModelQuality, guessed_classes, measure, qualities, quality_of
+from nearmiss.session.quality import ModelQuality, _thinned, guessed_classes, measure, qualities, quality_of
 from nearmiss.session.queue import share_of_checks
 from nearmiss.session.readings import Reading, read_answered, readings
 from nearmiss.session.training import Did, Trainer
@@ -104,6 +104,16 @@ def test_a_label_no_longer_on_offer_counts_as_another_class(worked):
     found = measure(project, ground, new)
     assert found.accuracy.value == 1.0
     assert set(found.recalls) == {ANIMAL}
+
+
+def test_of_very_many_looks_the_latest_are_all_known_and_the_first_stays():
+    looks = [np.full(n, n) for n in range(1, 1_000)]
+    kept = _thinned(looks)
+    assert [len(look) for look in kept[-100:]] == list(range(900, 1_000))
+    assert len(kept) == 200
+    assert len(kept[0]) == 1
+    assert (np.diff([len(look) for look in kept]) > 0).all()
+    assert _thinned(looks[:200]) == looks[:200]
 
 
 def test_answers_know_whether_the_model_of_their_time_had_guessed_them(worked):

@@ -22,6 +22,10 @@ from nearmiss.session.readings import Reading, read_answered, readings
 __all__ = ["ModelQuality", "guessed_classes", "measure", "qualities", "quality_of"]
 
 
+#: So many of the latest looks are all known to a measurement, and as many of those before.
+_RECENT = 100
+
+
 @dataclass(frozen=True, slots=True)
 class ModelQuality:
     """How good a model is on the texts that have no label.
@@ -73,7 +77,7 @@ def measure(project: Project, ground: Ground, reading: Reading) -> ModelQuality 
         known = _known(history[version], events)
         if known and (not looks or known >= len(looks[-1])):
             looks.append(guessed_classes(earlier, items[:known], ground))
-    looks.append(guessed_classes(reading, items, ground))
+    looks = [*_thinned(looks), guessed_classes(reading, items, ground)]
     # What is no longer a label counts as one more class here, which no check has.
     levels = quality_levels(looks, classes, len(ground.labels) + 1, named_generator(project.seed, "looks"))
     pool = pool_after(answered.checks, answered.guessed, ground.texts)
@@ -102,6 +106,15 @@ def guessed_classes(reading: Reading, items: IdArray, ground: Ground) -> IndexAr
     """Give the class ids of a model's labels; C for a label that is no longer on offer, and where it was not asked."""
     class_of = {label: c for c, label in enumerate(ground.labels)}
     return np.array([class_of.get(int(label), len(class_of)) for label in reading.of(items)], dtype=np.int64)
+
+
+def _thinned(looks: list[IndexArray]) -> list[IndexArray]:
+    """Leave out some of very many looks: of those long past, two in a row say the same, and each costs time."""
+    if len(looks) <= 2 * _RECENT:
+        return looks
+    older, recent = looks[:-_RECENT], looks[-_RECENT:]
+    places = np.unique(np.linspace(0, len(older) - 1, _RECENT).round().astype(np.int64))
+    return [*(older[place] for place in places), *recent]
 
 
 def _known(facts: ModelFacts, events: IdArray) -> int:
