@@ -23,7 +23,8 @@ def model(version, audits, changed):
 
 def quality(checks, low=0.7, high=0.9):
     each = Estimate((low + high) / 2, Interval(low, high), checks)
-    return ModelQuality(checks, each, each, {1: each})
+    half = Estimate(0.5, Interval(0, 1), checks // 2)
+    return ModelQuality(checks, each, each, {1: half, 2: half})
 
 
 def standing(*models, gain=None, worse=0.1, low=0.7):
@@ -51,8 +52,12 @@ def test_few_checks_tell_nothing_however_steady_models_are():
     assert advise(standing(model(1, FEWEST_CHECKS - 1, None), low=0.95), "target:0.9").verdict is Verdict.TOO_EARLY
 
 
+BOTH = "stable and gain:0.005/100"
+
+
 def test_steady_models_and_little_to_come_are_the_end():
-    found = advise(standing(*STEADY, gain=0.002), STOP_WHEN)
+    assert advise(standing(*STEADY, gain=0.002), STOP_WHEN).verdict is Verdict.STOP
+    found = advise(standing(*STEADY, gain=0.002), BOTH)
     assert found.verdict is Verdict.STOP
     assert "at most 1.0 % of the texts otherwise" in found.reason
     assert "about 0.2 points" in found.reason
@@ -62,7 +67,7 @@ def test_steady_models_and_little_to_come_are_the_end():
     "where", [standing(*STEADY), standing(*STEADY, gain=0.02), standing(*STEADY[:3], model(4, 60, 0.3), gain=0.002)]
 )
 def test_one_of_the_two_is_not(where):
-    assert advise(where, STOP_WHEN).verdict is Verdict.GO_ON
+    assert advise(where, BOTH).verdict is Verdict.GO_ON
 
 
 def test_what_more_labels_would_bring_is_told_with_its_interval():
@@ -92,6 +97,12 @@ def test_picks_that_do_worse_than_random_are_warned_of():
     assert "worse than random" in warned.warning
     assert "93 %" in warned.warning
     assert not advise(standing(*STEADY, gain=0.01, worse=0.8), STOP_WHEN).warning
+
+
+def test_a_model_that_has_learned_nothing_is_warned_of():
+    assert "commonest label would be on 50 %" in advise(standing(model(1, 60, None), low=0.12), STOP_WHEN).warning
+    assert not advise(standing(model(1, 58, None), low=0.12), STOP_WHEN).warning
+    assert not advise(standing(model(1, 60, None), low=0.3), STOP_WHEN).warning
 
 
 def test_a_rule_that_cannot_be_read_is_refused():

@@ -21,6 +21,9 @@ FEWEST_CHECKS = 20
 #: So sure must it be that random labels would have done better before anybody is told.
 _SURELY_WORSE = 0.9
 _CHANGES = 10
+#: A model that is better than the commonest label by less than this share of what could be, by so many checks, has
+#: learned next to nothing: where that was so in simulated projects (QNLI), picks did worse than random ones.
+_LITTLE_SKILL, _FEWEST_TO_WARN = 0.05, 60
 
 
 class Verdict(StrEnum):
@@ -180,6 +183,15 @@ def _outlook(standing: Standing) -> str:
 
 
 def _warning(standing: Standing) -> str:
+    latest = standing.latest
+    if latest is not None and latest.checks >= _FEWEST_TO_WARN:
+        commonest = max(each.n for each in latest.recalls.values()) / latest.checks
+        if latest.accuracy.value - commonest < _LITTLE_SKILL * (1 - commonest):
+            return (
+                f"The model is right on {100 * latest.accuracy.value:.0f} %, and always giving the commonest label "
+                f"would be on {100 * commonest:.0f} %: it has not learned to tell these labels apart, and what such a "
+                "model picks may be worse than random texts."
+            )
     found = None if standing.worth is None else standing.worth.savings
     if found is None or found.worse < _SURELY_WORSE:
         return ""

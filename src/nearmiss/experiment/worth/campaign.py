@@ -81,8 +81,8 @@ def simulate(bench: Bench, curve: RandomCurve, plan: Plan, number: int) -> Proje
         looks = judge_quality(track, named_generator("worth", bench.name, "looks", number))
         worths = list(judge_worth(bench, track, curve, named_generator("worth", bench.name, "savings", number)))
     stops = (
+        stop_by_price(f"stable and {STOP_WHEN}", looks, worths),
         stop_by_price(STOP_WHEN, looks, worths),
-        stop_by_price("gain:0.005/100", looks, worths),
         stop_by_target(looks, worths),
     )
     drawn = named_generator("worth", bench.name, "drawn", number)

@@ -80,7 +80,8 @@ def page(found: Figures) -> str:
             ),
         ),
         "",
-        f"Accuracy is estimated {_points(everything['quality']['bias'], sign=True)} points too high on average.",
+        "In points, for the texts that remain: where few do, what is not known of them makes the interval wider. The "
+        f"estimate of accuracy lies {_points(everything['quality']['bias'], sign=True)} points off on average.",
         "",
         "## Savings: does the 90 % interval have the number of random labels that do as well?",
         "",
