@@ -174,7 +174,7 @@ def _model_batch(
     )
     said = Inference(log_probs=log_softmax_rows(pool.model(ground).logits(pool.features)))
     strategy, missing = make_strategy("diverse-margin"), unseen(sought, ground)
-    ranked = rank(strategy, said, pool.features, ground, model=1, batch=BATCH, rng=rng)
+    ranked = rank(strategy, said, pool.features, ground, model=1, batch=BATCH, rng=rng).entries
     origin = Origin(Source.MODEL)
     found = seek(missing, pool.texts, pool.vectors, ground, origin=origin, n=BATCH // 3)
     return _rows(mixed(found, ranked, every=3))[:BATCH]

@@ -49,7 +49,16 @@ def ranked(scene, strategy="margin", batch=5, seed=0):
     inference, features, ground = scene
     return rank(
         make_strategy(strategy), inference, features, ground, model=3, batch=batch, rng=np.random.default_rng(seed)
-    )
+    ).entries
+
+
+def test_what_the_strategy_tells_of_its_batch_is_kept(scene):
+    inference, features, ground = scene
+    rng = np.random.default_rng(0)
+    ranking = rank(make_strategy("anchored-margin:neighbors=9"), inference, features, ground, model=3, batch=4, rng=rng)
+    assert len(ranking.notes) == 1
+    assert "were looked at" in ranking.notes[0]
+    assert rank(make_strategy("margin"), inference, features, ground, model=3, batch=4, rng=rng).notes == ()
 
 
 def test_reasons_agree_with_a_reckoning_one_by_one(scene):

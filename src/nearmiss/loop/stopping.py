@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
-from nearmiss.errors import InvalidInput
+from nearmiss.errors import InvalidInput, UnknownName
 
 __all__ = [
+    "MOST_RULES",
     "All",
     "AnyOf",
     "Budget",
@@ -22,6 +24,10 @@ __all__ = [
 ]
 
 Metric = Literal["accuracy", "macro-f1"]
+#: So many rules may be joined: nobody follows more, and whatever can be built can then be written and read again.
+MOST_RULES = 50
+#: No count in a rule is larger; beyond what floats can hold, scaling a forecast would fail.
+_MOST_LABELS = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,11 @@ class Evidence:
         What more labels would bring, by their number: the middle of the forecast of accuracy, and its upper bound.
     changed
         For the latest models, oldest first, the share of all texts that each labels otherwise than the one before.
+
+    Raises
+    ------
+    InvalidInput
+        A number is NaN, which would stop some rules and not others, or a forecast is about no labels.
     """
 
     labels: int
@@ -45,6 +56,14 @@ class Evidence:
     macro_f1_low: float | None = None
     gains: Mapping[int, tuple[float, float]] = field(default_factory=dict)
     changed: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        forecasts = [bound for each in self.gains.values() for bound in each]
+        for told in (self.accuracy_low, self.macro_f1_low, *forecasts, *self.changed):
+            if told is not None and math.isnan(told):
+                raise InvalidInput(f"a number that a stopping rule reads is NaN; leave out what is not known: {self}")
+        if min(self.gains, default=1) < 1:
+            raise InvalidInput(f"a forecast for {min(self.gains)} more labels; forecast what at least one brings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +98,23 @@ class Target:
     ------
     InvalidInput
         The target is not between 0 and 1.
+    UnknownName
+        There is no such metric.
 
     Examples
     --------
     >>> Target(0.9).judge(Evidence(labels=300, accuracy_low=0.84)).reason
-    'The accuracy is at least 84.0 %; the target is 90.0 %.'
+    'The accuracy is at least 84.0 % so far; the target is 90 %.'
+    >>> Target(0.9).judge(Evidence(labels=900, accuracy_low=0.91)).reason
+    'The accuracy is at least 91.0 %: your target of 90 % is reached.'
     """
 
     value: float
     metric: Metric = "accuracy"
 
     def __post_init__(self) -> None:
+        if self.metric not in get_args(Metric):
+            raise UnknownName.among("metric", self.metric, get_args(Metric))
         if not 0 < self.value < 1:
             raise InvalidInput(f"the target is {self.value}; it must be between 0 and 1, or 0 % and 100 %")
 
@@ -100,15 +125,18 @@ class Target:
         if low is None:
             return Judgement(False, f"The {name} is not measured yet: it takes random checks that have a label.")
         if low >= self.value:
-            return Judgement(True, f"The {name} is at least {_percent(low)}: the target of {_percent(self.value)}.")
-        return Judgement(False, f"The {name} is at least {_percent(low)}; the target is {_percent(self.value)}.")
+            reached = f"your target of {_asked(self.value)} is reached"
+            return Judgement(True, f"The {name} is at least {_at_least(low)}: {reached}.")
+        return Judgement(False, f"The {name} is at least {_at_least(low)} so far; the target is {_asked(self.value)}.")
 
 
 @dataclass(frozen=True, slots=True)
 class GainBelow:
     """Stop once more labels are not worth it: so many of them are forecast to bring less than this.
 
-    Of the forecasts that there are, the one for the nearest number of labels is scaled to ``labels``.
+    Of the forecasts that there are, the one for the nearest number of labels (of two as near, the smaller) is scaled to
+    ``labels`` in proportion. The middle of the forecast decides, unless ``surely`` asks for its upper bound: that stops
+    later, as little must then be expected even where all goes well.
 
     Attributes
     ----------
@@ -122,7 +150,7 @@ class GainBelow:
     Raises
     ------
     InvalidInput
-        The gain is not between 0 and 1, or the number of labels not positive.
+        The gain is not between 0 and 1, or the number of labels not a positive whole number.
 
     Examples
     --------
@@ -137,8 +165,7 @@ class GainBelow:
     def __post_init__(self) -> None:
         if not 0 < self.gain < 1:
             raise InvalidInput(f"the gain is {self.gain}; it must be between 0 and 1 (0.005 is half a point)")
-        if self.labels < 1:
-            raise InvalidInput(f"the gain of {self.labels} labels; name at least one")
+        _count(self.labels, "the gain of {} labels")
 
     def judge(self, evidence: Evidence) -> Judgement:
         """Compare the forecast with what is asked for."""
@@ -148,22 +175,25 @@ class GainBelow:
         middle, high = (bound * self.labels / nearest for bound in evidence.gains[nearest])
         decides = high if self.surely else middle
         at_most = "at most " if self.surely else "about "
-        told = f"{self.labels} more labels would bring {at_most}{_points(decides)}"
-        asked = f"{_points(self.gain)} is what they must bring"
-        return Judgement(decides < self.gain, f"{told}; {asked}.")
+        told, asked = _points_apart(decides, self.gain)
+        what = f"{self.labels} more label{'' if self.labels == 1 else 's'} would bring {at_most}{told} of accuracy"
+        return Judgement(decides < self.gain, f"{what}; you ask for {asked}.")
 
 
 @dataclass(frozen=True, slots=True)
 class Stable:
     """Stop once new labels no longer change what the model says (stabilising predictions).
 
-    Bloodgood & Vijay-Shanker (2009) ask that Cohen's κ between successive models stays above 0.99 on average over
-    three; here each of the last models may label at most a share of all texts otherwise than the one before it.
+    After Bloodgood & Vijay-Shanker (2009), "A Method for Stopping Active Learning Based on Stabilizing Predictions and
+    the Need for User-Adjustable Stopping" (CoNLL). They ask that Cohen's κ between successive models, on a stop set of
+    unlabelled texts, is above 0.99 on average over three; here each of the last models may label at most a share of all
+    texts otherwise than the one before it. κ also sets aside what two models agree on by chance; a share does not, so
+    that where one label is very common this rule is the easier to please.
 
     Raises
     ------
     InvalidInput
-        The share is not between 0 and 1, or there are no models.
+        The share is not between 0 and 1, or the number of models not a positive whole number.
 
     Examples
     --------
@@ -177,16 +207,16 @@ class Stable:
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
             raise InvalidInput(f"the share is {self.share}; it must be between 0 and 1 (0.01 is one text in a hundred)")
-        if self.models < 1:
-            raise InvalidInput(f"stable over {self.models} models; name at least one")
+        _count(self.models, "stable over {} models")
 
     def judge(self, evidence: Evidence) -> Judgement:
         """Look at the last models."""
         last = evidence.changed[-self.models :]
         if len(last) < self.models:
             return Judgement(False, f"There are too few models to see whether they are stable ({self.models} needed).")
-        told = f"Each of the last {self.models} models labels at most {_percent(max(last))} of the texts otherwise than"
-        return Judgement(max(last) <= self.share, f"{told} the one before; stable is {_percent(self.share)}.")
+        those = "The last model" if self.models == 1 else f"Each of the last {self.models} models"
+        told = f"{those} labels at most {_at_most(max(last))} of the texts otherwise than the one before"
+        return Judgement(max(last) <= self.share, f"{told}; stable is at most {_asked(self.share)}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,14 +226,18 @@ class Budget:
     Raises
     ------
     InvalidInput
-        The number is not positive.
+        The number is not a positive whole number.
+
+    Examples
+    --------
+    >>> Budget(500).judge(Evidence(labels=480)).reason
+    '480 labels of a budget of 500 are given.'
     """
 
     labels: int
 
     def __post_init__(self) -> None:
-        if self.labels < 1:
-            raise InvalidInput(f"a budget of {self.labels} labels; name at least one")
+        _count(self.labels, "a budget of {} labels")
 
     def judge(self, evidence: Evidence) -> Judgement:
         """Count."""
@@ -214,7 +248,18 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class All:
-    """Stop once every one of several rules says so."""
+    """Stop once every one of several rules says so.
+
+    Raises
+    ------
+    InvalidInput
+        Fewer than two rules, or more than `MOST_RULES` in all, those within others counted.
+
+    Examples
+    --------
+    >>> All((Stable(), Budget(100))).judge(Evidence(labels=40, changed=(0.0, 0.0, 0.0))).reason
+    '40 labels of a budget of 100 are given.'
+    """
 
     rules: tuple[StoppingRule, ...]
 
@@ -230,7 +275,18 @@ class All:
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """Stop once one of several rules says so."""
+    """Stop once one of several rules says so.
+
+    Raises
+    ------
+    InvalidInput
+        Fewer than two rules, or more than `MOST_RULES` in all, those within others counted.
+
+    Examples
+    --------
+    >>> AnyOf((Target(0.9), Budget(100))).judge(Evidence(labels=100, accuracy_low=0.7)).reason
+    '100 labels are given: the budget was 100.'
+    """
 
     rules: tuple[StoppingRule, ...]
 
@@ -244,14 +300,48 @@ class AnyOf:
         return Judgement(bool(favour), " ".join(each.reason for each in favour or judged))
 
 
-def _several(rules: Sequence[StoppingRule]) -> None:
+def _several(rules: tuple[StoppingRule, ...]) -> None:
     if len(rules) < 2:
         raise InvalidInput(f"{len(rules)} rules to combine; name two or more")
+    # Checked whenever rules are joined, so that no tree is ever deep enough to exhaust the stack.
+    found = sum(_size(rule) for rule in rules)
+    if found > MOST_RULES:
+        raise InvalidInput(f"{found} rules to combine; keep to {MOST_RULES}")
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+def _size(rule: StoppingRule) -> int:
+    return sum(_size(each) for each in rule.rules) if isinstance(rule, All | AnyOf) else 1
 
 
-def _points(gain: float) -> str:
-    return f"{100 * gain:.2g} points"
+def _count(number: int, told: str) -> None:
+    # What is typed as whole may come from a file or a form.
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise InvalidInput(f"{told.format(number)}; name at least one, in whole numbers")
+    if number > _MOST_LABELS:
+        raise InvalidInput(f"{told.format('more than ' + format(_MOST_LABELS, ','))}; name fewer")
+
+
+def _at_least(share: float) -> str:
+    """Write a lower bound, rounded down: 89.96 % is not "at least 90.0 %"."""
+    return f"{math.floor(round(1000 * share, 6)) / 10:.1f} %"
+
+
+def _at_most(share: float) -> str:
+    """Write an upper bound, rounded up."""
+    return f"{math.ceil(round(1000 * share, 6)) / 10:.1f} %"
+
+
+def _asked(share: float) -> str:
+    """Write a share as it was asked for."""
+    return f"{100 * share:.6g} %"
+
+
+def _points_apart(told: float, asked: float) -> tuple[str, str]:
+    """Write two gains in points, with as many digits as it takes to tell them apart."""
+    for digits in range(2, 7):
+        # Through float again: rounded to two digits 150 is 1.5e+02.
+        written = tuple(f"{float(f'{100 * gain:.{digits}g}'):.10g}" for gain in (told, asked))
+        if written[0] != written[1]:
+            break
+    first, second = (f"{each.replace('-', '−')} point{'' if each in ('1', '-1') else 's'}" for each in written)
+    return first, second

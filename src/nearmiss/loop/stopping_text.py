@@ -7,7 +7,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 
 from nearmiss.errors import InvalidInput
-from nearmiss.loop.stopping import All, AnyOf, Budget, GainBelow, Stable, StoppingRule, Target
+from nearmiss.loop.stopping import MOST_RULES, All, AnyOf, Budget, GainBelow, Stable, StoppingRule, Target
 
 __all__ = ["FORMS", "STOP_WHEN", "parse_rule", "rule_text"]
 
@@ -23,8 +23,10 @@ FORMS = {
 #: ``stable`` besides, which comes late.
 STOP_WHEN = "gain:0.005/100"
 _TOKEN = re.compile(r"\s*(?:([()])|([^\s()]+))")
-_DEEPEST = 50
-_LONGEST = 1_000
+#: Whatever `rule_text` writes stays below both: `MOST_RULES` of them nest less deep than this, and none takes 60
+#: characters with what joins it.
+_DEEPEST = MOST_RULES
+_LONGEST = 60 * MOST_RULES
 
 
 def parse_rule(text: str) -> StoppingRule:
@@ -33,7 +35,7 @@ def parse_rule(text: str) -> StoppingRule:
     Raises
     ------
     InvalidInput
-        It cannot be read: says where, and what may stand there.
+        It cannot be read, or is empty: says where, and what may stand there.
 
     Examples
     --------
@@ -50,7 +52,12 @@ def parse_rule(text: str) -> StoppingRule:
 
 
 def rule_text(rule: StoppingRule) -> str:
-    """Write a rule so that `parse_rule` reads it.
+    """Write a rule so that `parse_rule` reads the very same again.
+
+    Raises
+    ------
+    InvalidInput
+        It is, or holds, a rule that is not of this package and has no text form.
 
     Examples
     --------
@@ -59,11 +66,11 @@ def rule_text(rule: StoppingRule) -> str:
     """
     match rule:
         case Target(value, metric):
-            return f"{'target' if metric == 'accuracy' else metric}:{value!r}"
+            return f"{'target' if metric == 'accuracy' else metric}:{float(value)!r}"
         case GainBelow(gain, labels, surely):
-            return f"{'surely-' if surely else ''}gain:{gain!r}/{labels}"
+            return f"{'surely-' if surely else ''}gain:{float(gain)!r}/{labels}"
         case Stable(share, models):
-            return f"stable:{share!r}/{models}"
+            return f"stable:{float(share)!r}/{models}"
         case Budget(labels):
             return f"budget:{labels}"
         case All(rules) | AnyOf(rules):
@@ -80,7 +87,7 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._at = self._end = 0
+        self._at = self._end = self._read = 0
         self.word = ""
         self._next()
 
@@ -107,19 +114,25 @@ class _Reader:
             return rule
         if not self.word or self.word.casefold() in ("and", "or", ")"):
             raise self.refusal(f"a rule is missing; write one of: {', '.join(FORMS)}")
+        self._read += 1
+        if self._read > MOST_RULES:
+            raise self.refusal(f"this is rule {self._read}; keep to {MOST_RULES}")
         word = self.word
-        name, _, values = word.casefold().partition(":")
+        name, colon, values = word.casefold().partition(":")
         if name not in _RULES:
             near = get_close_matches(name, _RULES, 1)
             meant = f"did you mean {near[0]!r}? " if near else ""
             raise self.refusal(f"there is no rule {name!r}; {meant}There are: {', '.join(FORMS)}")
         try:
-            rule = _RULES[name]([each for each in values.split("/") if each] if values else [])
+            if "_" in values:
+                # Python reads 0_9 as 9.
+                raise ValueError(values)
+            rule = _RULES[name](values.split("/") if colon else [])
         except InvalidInput as error:
             raise self.refusal(f"{word!r}: {error}") from None
         except (ValueError, IndexError, OverflowError):
-            forms = next(form for form in FORMS if form.startswith(name.removeprefix("surely-")))
-            raise self.refusal(f"{word!r} cannot be read; write it like {forms}") from None
+            form = next(form for form in FORMS if form.startswith(name.removeprefix("surely-")))
+            raise self.refusal(f"{word!r} cannot be read; write it like {form}: {FORMS[form]}") from None
         self._next()
         return rule
 

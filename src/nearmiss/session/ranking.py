@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from nearmiss.session.origins import Neighbor, Origin, Source
 from nearmiss.session.queue import QueueEntry
 from nearmiss.session.seeds import mixed
 
-__all__ = ["COVER", "cover", "described", "explained", "needed_signals", "rank"]
+__all__ = ["COVER", "Ranking", "cover", "described", "explained", "needed_signals", "rank"]
 
 #: After the batch a strategy would choose comes a reserve this many times its size: nobody ever waits for a model.
 _RESERVE = 4
@@ -31,6 +31,22 @@ _COVERED = 8_000
 COVER = "typiclust"
 
 
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Texts in the order in which they are to be asked about.
+
+    Attributes
+    ----------
+    entries
+        First the one to label first.
+    notes
+        What the strategy has to tell of its batch, in sentences.
+    """
+
+    entries: tuple[QueueEntry, ...]
+    notes: tuple[str, ...] = ()
+
+
 def rank(
     strategy: Strategy,
     inference: Inference,
@@ -40,7 +56,7 @@ def rank(
     model: int,
     batch: int,
     rng: np.random.Generator,
-) -> tuple[QueueEntry, ...]:
+) -> Ranking:
     """Order the open texts: the batch the strategy would choose, then a reserve, each with its reason.
 
     Parameters
@@ -52,6 +68,7 @@ def rank(
     """
     open_rows = np.setdiff1d(np.arange(ground.texts, dtype=np.int64), ground.closed_rows)
     entries: list[QueueEntry] = []
+    notes: tuple[str, ...] = ()
     for size in (batch, _RESERVE * batch):
         taken = np.array([entry.item - 1 for entry in entries], dtype=np.int64)
         candidates = np.setdiff1d(open_rows, taken)
@@ -65,10 +82,11 @@ def rank(
             ground.classes,
         )
         selection = strategy.select(view, n, rng)
+        notes = notes or selection.notes
         rows = candidates[selection.indices]
         origin = Origin(Source.MODEL, strategy_text(strategy), model=model)
         entries += _entries(origin, rows, selection.scores, inference, features, ground)
-    return tuple(entries)
+    return Ranking(tuple(entries), notes)
 
 
 def described(

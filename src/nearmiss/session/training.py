@@ -255,7 +255,7 @@ class Trainer:
         if inference.log_probs is None:
             raise InvalidInput("the classifier gave no log-probabilities when asked for them")
         features = inference.representations[representation]
-        entries = rank(
+        ranking = rank(
             strategy,
             inference,
             features,
@@ -269,10 +269,10 @@ class Trainer:
             self._texts,
             classifier,
             ground,
-            entries,
+            ranking.entries,
             lambda found: explained(found, inference, features, ground, model=version),
         )
-        notes += covering_notes(settings, ground)
+        notes += (*ranking.notes, *covering_notes(settings, ground))
         upcoming = [number for number in project.queue.upcoming_draws(2 * settings.batch) if number <= ground.texts]
         drawn = described(upcoming, inference, features, ground, model=version)
         probabilities = np.exp(inference.log_probs.astype(np.float32))
