@@ -22,13 +22,13 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import machine
+from benchmarks.next_batch import next_batch
 from nearmiss import load_dataset
-from nearmiss.acquisition.base import PoolView, Signals
 from nearmiss.acquisition.registry import make_strategy
 from nearmiss.analysis.significance import paired_difference
 from nearmiss.models.frozen import FrozenVectors
 from nearmiss.models.inference import Pooling
-from nearmiss.models.logistic import LogisticHead, LogisticSettings, log_softmax_rows
+from nearmiss.models.logistic import LogisticHead, LogisticSettings
 from nearmiss.text.corpus import Texts
 
 HERE = Path(__file__).parent
@@ -95,17 +95,9 @@ def learn(material: Material, kind: str, strategy: str, seed: int) -> dict[str, 
         accuracy.append(float((guesses == material.labels[POOL:]).mean()))
         if step == ROUNDS:
             break
-        left = np.setdiff1d(np.arange(len(y)), labeled)
-        log_probs = log_softmax_rows(head.logits(X))
-        view = PoolView(
-            len(left),
-            Signals(log_probs=log_probs[left], features=X[left]),
-            Signals(log_probs=log_probs[labeled], features=X[labeled]),
-            y[labeled],
-        )
-        selection = chosen.select(view, BATCH, rng)
+        rows, selection = next_batch(chosen, head, X, y, labeled, BATCH, rng)
         held += sum(int(note.split()[0]) for note in selection.notes if "repeat" in note)
-        labeled += left[selection.indices].tolist()
+        labeled += rows
     spoilt = np.mean([row >= POOL - len(material.strangers) for row in labeled]) if kind == "strangers" else 0.0
     return {"aulc": float(np.mean(accuracy)), "held": held / ROUNDS, "strangers": float(spoilt)}
 
@@ -169,9 +161,7 @@ def main() -> None:
     if not asked.render:
         for name, found in measure(asked.data_dir, results["datasets"]):
             results["datasets"][name] = found
-            known = machine.described()
-            told = f"{known['processor']}, {known['cores']}, {known['memory']}"
-            results |= {"machine": told, "date": str(date.today())}
+            results |= {"machine": machine.in_short(), "date": str(date.today())}
             RESULTS.write_text(json.dumps(results, indent=1) + "\n")
             print(name, flush=True)
     PAGE.write_text(render(results))

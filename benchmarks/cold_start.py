@@ -214,10 +214,8 @@ def main() -> None:
         pools = {name: load(name, options.data_dir, options.cache) for name in options.only or DATASETS}
         rows = [row for row in before["rows"] if row["dataset"] not in pools]
         rows += [row for name, pool in pools.items() for row in measured(name, pool)]
-        known = machine.described()
-        told = f"{known['processor']}, {known['cores']}, {known['memory']}"
         classes = before["classes"] | {name: len(pool.names) for name, pool in pools.items()}
-        results = {"on": str(date.today()), "machine": told, "classes": classes, "rows": rows}
+        results = {"on": str(date.today()), "machine": machine.in_short(), "classes": classes, "rows": rows}
         RESULTS.write_text(written(results))
     PAGE.write_text(page(json.loads(RESULTS.read_text())))
 

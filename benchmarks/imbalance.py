@@ -22,12 +22,12 @@ import numpy.typing as npt
 from sklearn.metrics import f1_score, recall_score
 
 from benchmarks import machine
-from nearmiss.acquisition.base import PoolView, Signals
+from benchmarks.next_batch import next_batch
 from nearmiss.acquisition.registry import make_strategy
 from nearmiss.analysis.significance import paired_difference
 from nearmiss.experiment.worth.benches import load_bench
 from nearmiss.experiment.worth.projects import Bench
-from nearmiss.models.logistic import LogisticHead, LogisticSettings, log_softmax_rows
+from nearmiss.models.logistic import LogisticHead, LogisticSettings
 
 HERE = Path(__file__).parent
 RESULTS, PAGE = HERE / "imbalance.json", HERE / "IMBALANCE.md"
@@ -75,15 +75,7 @@ def search(
         recall.append(recall_score(bench.test_labels, guesses, labels=rare, average="macro", zero_division=0))
         if step == ROUNDS:
             break
-        left = np.setdiff1d(np.arange(len(y)), labeled)
-        log_probs = log_softmax_rows(head.logits(X))
-        view = PoolView(
-            len(left),
-            Signals(log_probs=log_probs[left], features=X[left]),
-            Signals(log_probs=log_probs[labeled], features=X[labeled]),
-            y[labeled],
-        )
-        labeled += left[chosen.select(view, BATCH, rng).indices].tolist()
+        labeled += next_batch(chosen, head, X, y, labeled, BATCH, rng)[0]
     found = float(np.isin(y[labeled], rare).sum() - len(known)) / float(np.isin(y, rare).sum() - len(known))
     return {"aulc": float(np.mean(f1)), "f1": f1[-1], "recall": recall[-1], "found": found}
 
@@ -156,9 +148,7 @@ def main() -> None:
     if not asked.render:
         for case in measure(asked.data_dir, results["cases"]):
             results["cases"][f"{case['dataset']} {case['share']}"] = case
-            known = machine.described()
-            told = f"{known['processor']}, {known['cores']}, {known['memory']}"
-            results |= {"machine": told, "date": str(date.today())}
+            results |= {"machine": machine.in_short(), "date": str(date.today())}
             RESULTS.write_text(json.dumps(results, indent=1) + "\n")
             print(case["dataset"], case["share"], flush=True)
     PAGE.write_text(render(results))

@@ -62,6 +62,12 @@ def described() -> dict[str, str]:
     }
 
 
+def in_short() -> str:
+    """Name the processor, its cores and the memory, in a line."""
+    known = described()
+    return f"{known['processor']}, {known['cores']}, {known['memory']}"
+
+
 def commit() -> str:
     """Name the commit that is measured, with a plus where files differ from it."""
     if shutil.which("git") is None:

@@ -74,10 +74,8 @@ def main() -> None:
     options = parser.parse_args()
     if not options.render:
         rows = [asdict(row) for name in CHOSEN_ON + HELD_OUT for row in measured(name, options.data_dir, options.cache)]
-        known = machine.described()
-        told = f"{known['processor']}, {known['cores']}, {known['memory']}"
         versions = {name: machine.installed(name) for name in ("cleanlab", "scikit-learn")}
-        results = {"on": str(date.today()), "machine": told, "versions": versions, "rows": rows}
+        results = {"on": str(date.today()), "machine": machine.in_short(), "versions": versions, "rows": rows}
         RESULTS.write_text(written(results))
     PAGE.write_text(page(json.loads(RESULTS.read_text())))
 

@@ -39,15 +39,10 @@ def main() -> None:
         print(name, flush=True)
         with tempfile.TemporaryDirectory() as folder:
             measured = PARTS[name](Path(folder))
-        results[name] = {"on": str(date.today()), "machine": _machine(), **measured}
+        results[name] = {"on": str(date.today()), "machine": machine.in_short(), **measured}
         print(json.dumps(measured, indent=2), flush=True)
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
         PAGE.write_text(page(results))
-
-
-def _machine() -> str:
-    known = machine.described()
-    return f"{known['processor']}, {known['cores']}, {known['memory']}"
 
 
 def _kills(folder: Path) -> dict[str, Any]:

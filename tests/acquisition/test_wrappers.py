@@ -124,6 +124,14 @@ class TestDistinct:
         assert "held back" in chosen.notes[0]
         assert not DistinctBatch(Margin()).select(view, 5, np.random.default_rng(0)).notes
 
+    def test_reasons_are_those_of_the_texts_chosen(self):
+        view = a_view()
+        inner = make_strategy("cal:k=3")
+        chosen = DistinctBatch(inner, threshold=0.8).select(view, 8, np.random.default_rng(0))
+        told = inner.explain(view, chosen.indices)
+        np.testing.assert_array_equal(chosen.explanation.neighbor_indices, told.neighbor_indices)
+        np.testing.assert_array_equal(chosen.explanation.divergences, told.divergences)
+
     def test_texts_like_no_other_are_held_back_where_asked(self):
         rng = np.random.default_rng(0)
         features = np.concatenate([rng.normal(0, 0.05, (95, 8)) + 1, 9 * np.eye(8)[:5]])

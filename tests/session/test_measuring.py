@@ -217,6 +217,21 @@ def test_advice_follows_the_rule_that_was_set(worked):
     assert any(line.startswith("advice: You can stop") for line in overview(project))
 
 
+def test_what_another_kind_of_model_would_gain_is_no_evidence(worked):
+    project, trainer = worked(120)
+    while trainer.step(quiet=True).did is not Did.NOTHING:
+        pass
+    assert read_standing(project).evidence.gains
+    facts = project.models.latest()
+    with project.database.writing() as connection:
+        connection.execute(
+            "INSERT INTO model (version, at, facts) SELECT version + 1, at,"
+            " json_set(facts, '$.classifier', 'frozen') FROM model WHERE version = ?",
+            (facts.version,),
+        )
+    assert read_standing(project).worth is None
+
+
 def test_the_interval_of_a_reading_that_lacks_texts(make_project):
     reading = Reading(np.array([2, 5]), np.array([1, 2]))
     assert reading.of(np.array([5, 1, 9, 2])).tolist() == [2, -1, -1, 1]

@@ -8,15 +8,14 @@ import numpy as np
 
 from nearmiss.acquisition.base import (
     Card,
-    Explaining,
     IndexArray,
     Needs,
     PoolView,
-    Scored,
     ScoringStrategy,
     Selection,
     Signal,
-    Telling,
+    explained_by,
+    scored_by,
 )
 from nearmiss.arrays.divergence import as_log_probs
 from nearmiss.arrays.selection import top_indices
@@ -26,14 +25,15 @@ __all__ = ["BalancedBatch"]
 
 _CARD = Card(
     title="Balanced batch",
-    paper="Aggarwal et al.: Active Learning for Imbalanced Datasets. WACV 2020, section 3 (class-balanced selection)",
+    paper="After Aggarwal, Popescu & Hudelot: Active Learning for Imbalanced Datasets. WACV 2020, which adds a "
+    "balancing step to any acquisition function",
     definition="One text after another, of the class that has the fewest labels, those of the batch counted as the "
     "model guesses them; within a class the highest score first.",
     score="The score of the wrapped strategy, best first.",
     cost="That of the scores, then O(n log n + b C)",
     differences=(
-        "The paper takes turns among classes over a whole round; ours counts the labels given before as well, so "
-        "that a class that was neglected catches up.",
+        "The aim is the paper's, a labelled set with less imbalance; the step is ours: labels given before count as "
+        "well, so that a class that was neglected catches up.",
         "The CAL authors' code has no such wrapper.",
     ),
 )
@@ -84,15 +84,12 @@ class BalancedBatch:
             A needed signal is missing, holds NaN, or does not match the others.
         """
         view.require(n)
-        scored = (
-            self.strategy.scored(view) if isinstance(self.strategy, Telling) else Scored(self.strategy.scores(view))
-        )
+        scored = scored_by(self.strategy, view)
         guessed = _guesses(view)
         order = top_indices(scored.values, view.size, rng)
         chosen = _evenly(guessed[order], view.labels, n)
         indices = order[np.sort(chosen)]
-        explanation = self.strategy.explain(view, indices) if isinstance(self.strategy, Explaining) else None
-        return Selection(indices, scored.values[indices], explanation, scored.notes)
+        return Selection(indices, scored.values[indices], explained_by(self.strategy, view, indices), scored.notes)
 
 
 def _guesses(view: PoolView) -> IndexArray:

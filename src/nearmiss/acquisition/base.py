@@ -40,6 +40,8 @@ __all__ = [
     "Signals",
     "Strategy",
     "Telling",
+    "explained_by",
+    "scored_by",
 ]
 
 FloatArray = npt.NDArray[np.floating]
@@ -287,6 +289,11 @@ class Telling(Protocol):
         ...
 
 
+def scored_by(strategy: ScoringStrategy, view: PoolView) -> Scored:
+    """Score all candidates, with what the strategy has to tell if it tells anything."""
+    return strategy.scored(view) if isinstance(strategy, Telling) else Scored(strategy.scores(view))
+
+
 @runtime_checkable
 class Explaining(Protocol):
     """A strategy that can say, for any rows of the pool, which labelled neighbours speak for them."""
@@ -294,3 +301,8 @@ class Explaining(Protocol):
     def explain(self, view: PoolView, indices: IndexArray) -> NeighborExplanation:
         """Explain these rows of the pool, in their order."""
         ...
+
+
+def explained_by(strategy: Strategy, view: PoolView, indices: IndexArray) -> NeighborExplanation | None:
+    """Explain these rows of the pool where the strategy can."""
+    return strategy.explain(view, indices) if isinstance(strategy, Explaining) else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from nearmiss.acquisition.base import Card, IndexArray, Needs, PoolView, Selection, Signal, Strategy
+from nearmiss.acquisition.base import Card, IndexArray, Needs, PoolView, Selection, Signal, Strategy, explained_by
 from nearmiss.arrays.distances import normalize_rows
 from nearmiss.arrays.neighbors import nearest_neighbors
 from nearmiss.arrays.seeding import Rows, as_rows
@@ -117,11 +117,11 @@ class DistinctBatch:
                 break
             asked = min(2 * asked, within.size)
         chosen = np.concatenate([np.flatnonzero(kept), np.flatnonzero(~kept)])[:n]
-        held = int((~kept[: chosen[: int(kept[chosen].sum())].max(initial=-1) + 1]).sum())
+        held = int(chosen.max()) + 1 - n  # ranked before the last one chosen, and passed over
         chosen = chosen[np.argsort(-scores[chosen], kind="stable")]
-        rows = typical[order[chosen]]
+        explanation = explained_by(self.strategy, within, order[chosen])
         notes = (*first.notes, *self._notes(held, view.size - within.size))
-        return Selection(rows, scores[chosen], None, notes)
+        return Selection(typical[order[chosen]], scores[chosen], explanation, notes)
 
     def _typical(self, pool: Rows, size: int, n: int, rng: np.random.Generator) -> IndexArray:
         """Give the rows that are no outliers, at least n."""

@@ -11,14 +11,13 @@ from torch import Tensor
 
 from nearmiss.acquisition.base import (
     Card,
-    Explaining,
     Needs,
     PoolView,
-    Scored,
     ScoringStrategy,
     Selection,
     Signal,
-    Telling,
+    explained_by,
+    scored_by,
 )
 from nearmiss.arrays.distances import normalize_rows
 from nearmiss.arrays.kmeans import kmeans, nearest_distinct
@@ -121,9 +120,7 @@ class DiverseBatch:
         """
         view.require(n)
         features = as_rows(required(view.pool.features, "pool features", view.size), "pool features")
-        scored = (
-            self.strategy.scored(view) if isinstance(self.strategy, Telling) else Scored(self.strategy.scores(view))
-        )
+        scored = scored_by(self.strategy, view)
         scores = scored.values
         candidates = top_indices(scores, min(view.size, self.factor * n), rng)
         if isinstance(features, Tensor):
@@ -136,8 +133,7 @@ class DiverseBatch:
         centers = kmeans(vectors, n, rng, iterations=self.iterations, weights=weights).centers
         # Candidates stand in order of score, so sorted positions are the batch in order of score.
         indices = candidates[np.sort(nearest_distinct(vectors, centers).indices)]
-        explanation = self.strategy.explain(view, indices) if isinstance(self.strategy, Explaining) else None
-        return Selection(indices, scores[indices], explanation, scored.notes)
+        return Selection(indices, scores[indices], explained_by(self.strategy, view, indices), scored.notes)
 
 
 def _informativeness(

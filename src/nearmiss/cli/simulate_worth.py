@@ -22,7 +22,7 @@ def simulate_worth(
         Path | None, typer.Option(envvar="NEARMISS_DATA_DIR", help="Folder that holds datasets as folders.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Projects simulated at once.")] = 1,
-    out: Annotated[Path, typer.Option(help="Where records, figures and README.md go.")] = Path("results/worth"),
+    out: Annotated[Path, typer.Option(help="Where records, figures and README.md go.")] = Path("runs/worth"),
 ) -> None:
     """Simulate labelling projects, and check what they say: accuracy, savings, forecasts, advice on stopping.
 

@@ -67,7 +67,7 @@ class Standing:
     quality
         Of those that were measured, by version.
     worth
-        What was found last of its labels, perhaps about an earlier model.
+        What was found last of its labels, perhaps about an earlier model of the same kind.
     """
 
     labels: int
@@ -98,7 +98,11 @@ def read_standing(project: Project) -> Standing:
     """Read all that a project has measured of itself."""
     with project.database.reading() as connection:
         labels = connection.execute("SELECT count(label) FROM decision").fetchone()[0]
-    return Standing(labels, project.models.history(), qualities(project), latest_worth(project))
+    history, worth = project.models.history(), latest_worth(project)
+    kinds = {facts.version: facts.classifier for facts in history}
+    if worth is not None and kinds[worth.model] != history[-1].classifier:
+        worth = None  # what another kind of model would gain says nothing of this one
+    return Standing(labels, history, qualities(project), worth)
 
 
 def advise(standing: Standing, rule_text: str) -> Advice:
@@ -173,8 +177,8 @@ def _outlook(standing: Standing) -> str:
         next_ones = standing.worth.forecasts[0]
         low, high = (100 * bound for bound in (next_ones.interval.low, next_ones.interval.high))
         return (
-            f"Going on pays: {next_ones.labels} more labels should change the accuracy by about "
-            f"{100 * next_ones.gain:+.1f} points (90 %: {low:+.1f} to {high:+.1f})."
+            f"Go on: {next_ones.labels} more labels should change the accuracy by about {100 * next_ones.gain:+.1f} "
+            f"points (90 %: {low:+.1f} to {high:+.1f})."
         ).replace("-", "−")
     changed = standing.history[-1].changed
     if changed is None:

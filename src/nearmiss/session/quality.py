@@ -81,7 +81,7 @@ def measure(project: Project, ground: Ground, reading: Reading) -> ModelQuality 
     # What is no longer a label counts as one more class here, which no check has.
     levels = quality_levels(looks, classes, len(ground.labels) + 1, named_generator(project.seed, "looks"))
     pool = pool_after(answered.checks, answered.guessed, ground.texts)
-    found = quality(_certain(looks[-1], ground), classes, len(ground.labels), pool, levels[-1])
+    found = quality(looks[-1], classes, len(ground.labels), pool, levels[-1])
     recalls = {label: each for label, each in zip(ground.labels, found.recalls, strict=True) if each is not None}
     return ModelQuality(len(items), found.accuracy, found.macro_f1, recalls)
 
@@ -120,11 +120,6 @@ def _thinned(looks: list[IndexArray]) -> list[IndexArray]:
 def _known(facts: ModelFacts, events: IdArray) -> int:
     """Count the checks that a model of the past was measured by; the order of two that were relabelled may differ."""
     return int((events <= facts.cutoff).sum())
-
-
-def _certain(guesses: IndexArray, ground: Ground) -> IndexArray:
-    """Take the new model at its word: it gives labels on offer alone."""
-    return np.minimum(guesses, len(ground.labels) - 1)
 
 
 def _estimate(body: Mapping[str, Any]) -> Estimate:

@@ -39,9 +39,17 @@ class Settings:
         with a masked-LM head), ``random``, or ``names``: texts near the names of the labels, in turn with TypiClust's.
         ``auto`` is TypiClust and, from 50 labels on, looks by name for the labels that no text has. ``k-means``,
         ``alps`` and ``random`` end with the first model. Seeds of labels take part whatever this is.
+    batch
+        A new model is trained after this many new labels.
     audit_share
         How many texts are random checks while little is known: half as many once the interval of the accuracy is
         narrower than 20 points, and a quarter once it is narrower than 10.
+    overlap, overlap_share
+        How many people answer a text, and the share of texts of which that is asked; one person answers the others.
+    suggestions
+        Whether people may see the model's best guesses while they label, or ``never``.
+    lease_seconds
+        A text handed out to one person is kept from the others this long.
     stop_when
         The stopping rule (`parse_rule`) that advice follows. ``auto`` is `STOP_WHEN`.
 

@@ -210,6 +210,7 @@ class TestCampaign:
         found = write_report([one], tmp_path)
         assert json.loads((tmp_path / "figures.json").read_text())["all"]["projects"] == 1
         assert (tmp_path / "README.md").read_text() == page(found)
+        assert "NaN" not in (tmp_path / "figures.json").read_text()  # nothing was forecast a thousand labels ahead
 
 
 def test_a_dataset_is_encoded_and_split(tmp_path):

@@ -19,7 +19,7 @@ from nearmiss.loop.streams import named_generator
 __all__ = ["CHOSEN_ON", "figures", "page", "write_report"]
 
 #: The datasets on which the numbers of the priors were chosen; what is said of others is no echo of that.
-CHOSEN_ON = frozenset({"agnews", "banking77", "csabstruct", "dbpedia", "sst2"})
+CHOSEN_ON = frozenset({"agnews", "banking77", "csabstruct", "dbpedia", "dbpedia-6k", "sst2"})
 #: A warning is given from this probability on that random labels would have been better.
 _WARNED = 0.9
 
@@ -137,7 +137,7 @@ def page(found: Figures) -> str:
 def write_report(records: Sequence[ProjectRecord], folder: Path) -> Figures:
     """Write README.md and figures.json into a folder, and give the figures."""
     found = figures(records)
-    write_atomically(folder / "figures.json", (json.dumps(found, indent=1) + "\n").encode())
+    write_atomically(folder / "figures.json", (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
     write_atomically(folder / "README.md", page(found).encode())
     return found
 
@@ -151,7 +151,7 @@ def _of(records: Sequence[ProjectRecord]) -> Figures:
     recalls = sum(record.coverage.recalls for record in records)
     quality["recalls"] = sum(record.coverage.recalls_always for record in records) / max(1, recalls)
     quality["bias"] = _mean(record.coverage.bias for record in records)
-    low = share_interval(round(quality["always"] * len(records)), len(records), 0.05).low
+    low = share_interval(sum(record.coverage.always for record in records), len(records), 0.05).low
     return {
         "projects": len(records),
         "quality": quality | {"always_at_least": round(low, 4)},
@@ -233,7 +233,7 @@ def _stops(records: Sequence[ProjectRecord]) -> Figures:
 def _stop(stops: Sequence[tuple[Stop, ProjectRecord]]) -> Figures:
     past = [stop.labels - stop.best_labels for stop, _ in stops]
 
-    def loss(accuracy: Callable[[Stop], float], labels: Callable[[Stop, ProjectRecord], int]) -> float:
+    def loss(accuracy: Callable[[Stop], float], labels: Callable[[Stop, ProjectRecord], int]) -> float | None:
         worth = [accuracy(stop) - PRICE * labels(stop, record) for stop, record in stops]
         best = [stop.best_accuracy - PRICE * stop.best_labels for stop, _ in stops]
         return _mean(b - w for b, w in zip(best, worth, strict=True))
@@ -276,14 +276,15 @@ def _table(head: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
-def _mean(values: Iterable[float]) -> float:
+def _mean(values: Iterable[float]) -> float | None:
+    """Give the mean; None of nothing."""
     found = [float(value) for value in values]
-    return round(float(np.mean(found)), 5) if found else float("nan")
+    return round(float(np.mean(found)), 5) if found else None
 
 
-def _percent(share: float) -> str:
-    return "–" if np.isnan(share) else f"{100 * share:.1f} %"
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
 
 
-def _points(share: float, *, sign: bool = False) -> str:
-    return "–" if np.isnan(share) else f"{100 * share:{'+' if sign else ''}.1f}"
+def _points(share: float | None, *, sign: bool = False) -> str:
+    return "–" if share is None else f"{100 * share:{'+' if sign else ''}.1f}"
