@@ -22,7 +22,7 @@ def pool_after(checks: npt.NDArray[np.bool_], guessed: npt.NDArray[np.floating],
     checks
         Whether each answer was a random check, in the order in which they were given, shape (answers,).
     guessed
-    XX
+        Whether the model of that time had guessed each label, 1 or 0; NaN where there was none. Shape (answers,).
     texts
         Texts there are, answered ones included.
 
