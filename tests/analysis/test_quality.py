@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score, recall_score
 
 from nearmiss.analysis.depletion import pool_after
-from nearmiss.analysis.quality import Pool, accuracy, assess, f1_influences, macro_f1, quality_levels, recalls
+from nearmiss.analysis.estimates import Pool
+from nearmiss.analysis.macro_f1 import f1_influences, macro_f1
+from nearmiss.analysis.quality import accuracy, assess, quality_levels, recalls
 from nearmiss.errors import InvalidArray
 
 ANSWERS = st.integers(2, 4).flatmap(

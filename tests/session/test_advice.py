@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearmiss.analysis.quality import Estimate
+from nearmiss.analysis.estimates import Estimate
 from nearmiss.analysis.savings import Forecast, Savings
 from nearmiss.analysis.significance import Interval
 from nearmiss.errors import InvalidInput

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+from nearmiss.analysis.depletion import pool_after
 from nearmiss.analysis.significance import Interval
 from nearmiss.session.advice import Verdict, advise, read_standing, savings_told
 from nearmiss.session.answers import Submission
@@ -258,3 +259,86 @@ def test_imports_are_no_checks_and_unguessed(make_project):
     assert np.isnan(answered.guessed).all()
     project.answers.submit("ann", Submission(3, AnswerKind.LABEL, ANIMAL), Origin(Source.AUDIT, labels=(METAL,)))
     assert read_answered(project.database).guessed[-1] == 0.0
+
+
+@pytest.fixture
+def weighted(worked):
+    """A project whose checks are drawn by the model's doubt, from the first model on."""
+    project, trainer = worked(120, check_choice="weighted")
+    return project, trainer
+
+
+def test_weighted_checks_are_drawn_in_the_order_of_the_model_and_counted(weighted):
+    project, _ = weighted
+    with project.database.reading() as connection:
+        rows = connection.execute("SELECT item, origin FROM drawn WHERE place IS NOT NULL ORDER BY place").fetchall()
+    listed = [row["item"] for row in rows]
+    assert len(listed) == 20
+    picks = project.queue.next("ann", 20)
+    checks = [pick for pick in picks if pick.origin.source is Source.AUDIT]
+    assert [pick.item.id for pick in checks] == listed[: len(checks)]
+    assert all(pick.origin.weight > 0 for pick in checks)
+    assert all(pick.origin.weight is None for pick in picks if pick.origin.source is not Source.AUDIT)
+
+
+def test_a_model_is_measured_by_what_its_checks_count(weighted):
+    project, _ = weighted
+    ground, answered = read_ground(project.database), read_answered(project.database)
+    checks = answered.on_offer(ground)
+    counts = checks.counts
+    assert (counts == 1).any()  # before there was a model, they were drawn uniformly
+    assert (counts != 1).sum() > 30
+    facts = project.models.latest()
+    found = quality_of(project, facts.version)
+    known = checks.events <= facts.cutoff
+    reading = readings(project.database)[facts.version]
+    right = guessed_classes(reading, checks.items, ground) == checks.classes
+    value = 1 - np.mean(np.where(right, 0, counts)[known])
+    pool = pool_after(answered.checks, answered.guessed, ground.texts, answered.counts)
+    assert found.accuracy.value == pytest.approx(pool.corrected(value), abs=1e-9)
+
+
+def test_savings_are_told_from_uniform_checks_alone(worked):
+    project, trainer = worked(80)
+    while trainer.step(quiet=True).did is not Did.NOTHING:
+        pass
+    assert latest_worth(project).savings.labels == project.models.latest().trained_on + project.models.latest().audits
+    project.settings.change("ann", {"check_choice": "weighted"})
+    uniform = len(read_ground(project.database).audit_rows)
+    project.request_training()
+    trainer.step()
+    go_on(project, 40)
+    while trainer.step(quiet=True).did is not Did.NOTHING:
+        pass
+    weights = read_answered(project.database).on_offer(read_ground(project.database)).weights
+    assert np.isnan(weights).sum() == uniform
+    assert (~np.isnan(weights)).sum() > 5
+    assert latest_worth(project).model == project.models.latest().version
+
+
+def test_a_project_of_weighted_checks_alone_tells_no_savings(weighted):
+    project, trainer = weighted
+    while trainer.step(quiet=True).did is not Did.NOTHING:
+        pass
+    assert latest_worth(project) is None
+    assert savings_told(None) in "\n".join(overview(project))
+    assert "weighted" in "\n".join(overview(project))
+
+
+def test_from_uniform_to_weighted_checks_and_back(worked):
+    project, trainer = worked(60, check_choice="weighted")
+    project.settings.change("ann", {"check_choice": "uniform"})
+    project.request_training()
+    assert trainer.step().did is Did.TRAINED
+    picks = project.queue.next("ann", 20)
+    assert all(pick.origin.weight is None for pick in picks)
+
+
+def test_a_random_draw_that_stands_in_for_a_pick_counts_nothing(weighted):
+    project, _ = weighted
+    project.settings.change("ann", {"audit_share": 0.0})
+    with project.database.writing() as connection:
+        connection.execute("DELETE FROM queue")
+    picks = project.queue.next("ann", 100)
+    assert {pick.origin.source for pick in picks} == {Source.RANDOM}
+    assert all(pick.origin.weight is None for pick in picks)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from tests.web.desk import Desk, Resting
 
-from nearmiss.analysis.quality import Pool, accuracy
+from nearmiss.analysis.estimates import Pool
+from nearmiss.analysis.quality import accuracy
 from nearmiss.session.items import NewItem
 from nearmiss.session.origins import Source
 from nearmiss.session.project import Project

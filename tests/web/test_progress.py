@@ -9,7 +9,8 @@ import pytest
 from tests.web.desk import Desk
 from tests.web.pages_client import Guest, Outline, tell
 
-from nearmiss.analysis.quality import Estimate, Pool, accuracy
+from nearmiss.analysis.estimates import Estimate, Pool
+from nearmiss.analysis.quality import accuracy
 from nearmiss.analysis.savings import Forecast, Savings
 from nearmiss.analysis.significance import Interval
 from nearmiss.session.answers import Submission

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nearmiss.analysis.quality import Pool
+from nearmiss.analysis.estimates import Pool
 from nearmiss.errors import InvalidArray
 
 __all__ = ["pool_after"]
@@ -14,7 +14,12 @@ __all__ = ["pool_after"]
 _RECENT = 0.5
 
 
-def pool_after(checks: npt.NDArray[np.bool_], guessed: npt.NDArray[np.floating], texts: int) -> Pool:
+def pool_after(
+    checks: npt.NDArray[np.bool_],
+    guessed: npt.NDArray[np.floating],
+    texts: int,
+    weights: npt.NDArray[np.floating] | None = None,
+) -> Pool:
     """Describe the pool after so many answers, for an estimate from the checks among them.
 
     Parameters
@@ -25,6 +30,8 @@ def pool_after(checks: npt.NDArray[np.bool_], guessed: npt.NDArray[np.floating],
         Whether the model of that time had guessed each label, 1 or 0; NaN where there was none. Shape (answers,).
     texts
         Texts there are, answered ones included.
+    weights
+        What each answer counts among the checks (`active_testing`), shape (answers,); None for all alike.
 
     Raises
     ------
@@ -35,7 +42,7 @@ def pool_after(checks: npt.NDArray[np.bool_], guessed: npt.NDArray[np.floating],
     --------
     >>> checks = np.array([True, False, False, True])
     >>> pool_after(checks, np.array([np.nan, 0.0, 1.0, 1.0]), texts=14)
-    Pool(remaining=10, picked_since=0.08333333333333333, right_before=1.0)
+    Pool(remaining=10, picked_since=0.08333333333333333, right_before=1.0, within=0.0)
     """
     answers = len(checks)
     if checks.shape != guessed.shape or checks.ndim != 1 or answers > texts:
@@ -52,10 +59,15 @@ def pool_after(checks: npt.NDArray[np.bool_], guessed: npt.NDArray[np.floating],
         return Pool(remaining)
     # Picks were what the model of their time knew least of; the one of today would know more of them, though less than
     # of others. Half-way between is where simulated projects of five datasets have them.
-    return Pool(remaining, gone, (_recent(guessed[picked]) + _recent(guessed[checks])) / 2)
+    counts = np.ones(answers) if weights is None else weights
+    of_picks, of_checks = (_recent(guessed[part], counts[part]) for part in (picked, checks))
+    # Weighted checks leave so narrow an interval that this guess would be what it mostly misses by: it is allowed for.
+    within = 0.0 if weights is None else abs(of_picks - of_checks) / 2
+    return Pool(remaining, gone, (of_picks + of_checks) / 2, within)
 
 
-def _recent(guessed: npt.NDArray[np.floating]) -> float:
-    known = guessed[~np.isnan(guessed)]
-    recent = known[int(len(known) * _RECENT) :]
-    return float(recent.mean()) if len(recent) else 0.0
+def _recent(guessed: npt.NDArray[np.floating], weights: npt.NDArray[np.floating]) -> float:
+    known = ~np.isnan(guessed)
+    begin = int(known.sum() * _RECENT)
+    recent, counts = guessed[known][begin:], weights[known][begin:]
+    return float(np.average(recent, weights=counts)) if len(recent) else 0.0

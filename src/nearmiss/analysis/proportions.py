@@ -12,11 +12,13 @@ from nearmiss.errors import InvalidInput
 __all__ = ["finite_share", "share_interval"]
 
 
-def share_interval(right: int, n: int, level: float) -> Interval:
+def share_interval(right: float, n: float, level: float) -> Interval:
     """Bound the probability behind n independent trials (Clopper & Pearson 1934).
 
     Parameters
     ----------
+    right, n
+        Trials, and those of them that went right; of weighted ones, as many as they are worth, not always whole.
     level
         The probability that the interval misses the true share is at most this.
 
@@ -86,8 +88,8 @@ def _last(low: int, high: int, holds: Callable[[int], bool]) -> int:
     return high - _first(0, high - low, lambda step: holds(high - step))
 
 
-def _check(right: int, n: int, level: float) -> None:
-    if n < 1 or not 0 <= right <= n:
+def _check(right: float, n: float, level: float) -> None:
+    if not n > 0 or not 0 <= right <= n:
         raise InvalidInput(f"{right} right of {n}; give at least one case, and no more right than there are")
     if not 0 < level < 1:
         raise InvalidInput(f"level is {level}; it must be between 0 and 1")

@@ -18,6 +18,9 @@ def simulate_worth(
     labels: Annotated[int, typer.Option(help="Labels in a project; every fourth has twice as many.")] = 1_000,
     check_share: Annotated[float, typer.Option(help="Share of random checks; half in every fourth project.")] = 0.2,
     strategy: Annotated[str, typer.Option(help="What picks the texts.")] = "diverse-margin",
+    weighted_checks: Annotated[
+        bool, typer.Option("--weighted-checks", help="Draw checks by the model's doubt, and weigh them.")
+    ] = False,
     data_dir: Annotated[
         Path | None, typer.Option(envvar="NEARMISS_DATA_DIR", help="Folder that holds datasets as folders.")
     ] = None,
@@ -33,7 +36,8 @@ def simulate_worth(
     from nearmiss.experiment.worth.records import ProjectRecord
     from nearmiss.experiment.worth.report import page, write_report
 
-    campaign = Campaign(tuple(dataset or ("banking77", "dbpedia-6k")), projects, labels, check_share, strategy)
+    datasets = tuple(dataset or ("banking77", "dbpedia-6k"))
+    campaign = Campaign(datasets, projects, labels, check_share, strategy, weighted_checks)
 
     def tell(record: ProjectRecord) -> None:
         held = "held" if record.coverage.always else "missed once"

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from nearmiss.analysis.quality import Estimate
+from nearmiss.analysis.estimates import Estimate
 from nearmiss.loop.stopping import Evidence
 from nearmiss.loop.stopping_text import parse_rule
 from nearmiss.session.project import Project

@@ -38,6 +38,10 @@ _DRAWN = f"""
     SELECT item.*, (SELECT origin FROM drawn WHERE drawn.item = item.id) AS origin
     FROM item WHERE draw > :floor AND {_OPEN} ORDER BY draw
 """
+_WEIGHTED = f"""
+    SELECT item.*, drawn.origin FROM drawn JOIN item ON item.id = drawn.item
+    WHERE drawn.place IS NOT NULL AND {_OPEN} ORDER BY drawn.place
+"""
 #: How a text can have come before the first of several people, for the others to get it in the same way.
 _HANDED_OUT = (Source.MODEL, Source.COVER, Source.RANDOM, Source.AUDIT)
 
@@ -114,6 +118,7 @@ class Candidates:
         self._taken: set[int] = set()
         self._begun = self._begun_rows()
         self._queued = self._rows(_QUEUED, 0)
+        self._weighted = self._rows(_WEIGHTED, 0)
         self._drawn = self._drawn_rows()
         self._late = self._rows(_BEGUN, 0)
 
@@ -123,7 +128,7 @@ class Candidates:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for rows in (self._begun, self._queued, self._drawn, self._late):
+        for rows in (self._begun, self._queued, self._weighted, self._drawn, self._late):
             rows.close()
 
     def take(self, audit: bool) -> Pick | None:
@@ -141,12 +146,16 @@ class Candidates:
             row = self._next(self._queued)
             if row is not None:
                 return Pick(as_item(row), Origin.from_json(row["origin"]))
+        if row is None and audit:
+            row = self._next(self._weighted)
+            if row is not None:
+                return Pick(as_item(row), replace(Origin.from_json(row["origin"]), source=Source.AUDIT))
         if row is None:
             row = self._next(self._drawn)
             if row is not None:
                 source = Source.AUDIT if audit else Source.RANDOM
                 known = Origin(source) if row["origin"] is None else Origin.from_json(row["origin"])
-                return Pick(as_item(row), replace(known, source=source))
+                return Pick(as_item(row), replace(known, source=source, weight=None))
         if row is None and self._shares:
             row = self._next(self._late)
         return None if row is None else Pick(as_item(row), _origin_of_first(row["origin"]))

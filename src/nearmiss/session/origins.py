@@ -63,6 +63,8 @@ class Origin:
         What that model says of the text: its likeliest labels by number, likeliest first.
     neighbors
         The nearest labelled texts, nearest first.
+    weight
+        What it counts as a check, where checks are drawn by the model's doubt (`active_testing`); None counts as 1.
     """
 
     source: Source
@@ -72,6 +74,7 @@ class Origin:
     labels: tuple[int, ...] = ()
     probabilities: tuple[float, ...] = ()
     neighbors: tuple[Neighbor, ...] = ()
+    weight: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Write it as JSON can hold it."""
@@ -96,4 +99,5 @@ class Origin:
             tuple(body["labels"]),
             tuple(body["probabilities"]),
             tuple(Neighbor(**neighbor) for neighbor in body["neighbors"]),
+            body.get("weight"),  # older projects knew none
         )

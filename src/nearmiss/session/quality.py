@@ -11,7 +11,8 @@ import numpy as np
 
 from nearmiss.acquisition.base import IndexArray
 from nearmiss.analysis.depletion import pool_after
-from nearmiss.analysis.quality import Estimate, quality, quality_levels
+from nearmiss.analysis.estimates import Estimate
+from nearmiss.analysis.quality import quality, quality_levels
 from nearmiss.analysis.significance import Interval
 from nearmiss.loop.streams import named_generator
 from nearmiss.session.ground import Ground, IdArray
@@ -68,22 +69,23 @@ def measure(project: Project, ground: Ground, reading: Reading) -> ModelQuality 
         What it says of the checks.
     """
     answered = read_answered(project.database)
-    items, classes, events = answered.check_classes(ground)
-    if not len(items) or not len(ground.labels):
+    checks = answered.on_offer(ground)
+    if not len(checks.items) or not len(ground.labels):
         return None
     looks: list[IndexArray] = []
     history = {facts.version: facts for facts in project.models.history()}
     for version, earlier in readings(project.database).items():
-        known = _known(history[version], events)
+        known = _known(history[version], checks.events)
         if known and (not looks or known >= len(looks[-1])):
-            looks.append(guessed_classes(earlier, items[:known], ground))
-    looks = [*_thinned(looks), guessed_classes(reading, items, ground)]
+            looks.append(guessed_classes(earlier, checks.items[:known], ground))
+    looks = [*_thinned(looks), guessed_classes(reading, checks.items, ground)]
     # What is no longer a label counts as one more class here, which no check has.
-    levels = quality_levels(looks, classes, len(ground.labels) + 1, named_generator(project.seed, "looks"))
-    pool = pool_after(answered.checks, answered.guessed, ground.texts)
-    found = quality(looks[-1], classes, len(ground.labels), pool, levels[-1])
+    rng, counts = named_generator(project.seed, "looks"), checks.counts
+    levels = quality_levels(looks, checks.classes, len(ground.labels) + 1, rng, weights=counts)
+    pool = pool_after(answered.checks, answered.guessed, ground.texts, answered.counts)
+    found = quality(looks[-1], checks.classes, len(ground.labels), pool, levels[-1], weights=counts)
     recalls = {label: each for label, each in zip(ground.labels, found.recalls, strict=True) if each is not None}
-    return ModelQuality(len(items), found.accuracy, found.macro_f1, recalls)
+    return ModelQuality(len(checks.items), found.accuracy, found.macro_f1, recalls)
 
 
 def qualities(project: Project) -> dict[int, ModelQuality]:

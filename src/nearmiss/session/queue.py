@@ -135,13 +135,17 @@ class Queue:
         entries
             The queue, best first.
         drawn
-            What the model says of texts that are about to be drawn at random.
+            What the model says of texts that are about to be drawn at random. Those with a weight are the checks that
+            come next, in this order; without any, checks follow the random order of the texts.
         """
         connection.execute("DELETE FROM queue")
         connection.execute("DELETE FROM drawn")
         connection.executemany(
-            "INSERT INTO drawn (item, origin) VALUES (?, ?)",
-            [(entry.item, json.dumps(entry.origin.as_json())) for entry in drawn],
+            "INSERT OR REPLACE INTO drawn (item, origin, place) VALUES (?, ?, ?)",
+            [
+                (entry.item, json.dumps(entry.origin.as_json()), None if entry.origin.weight is None else place)
+                for place, entry in enumerate(drawn)
+            ],
         )
         connection.executemany(
             "INSERT INTO queue (position, item, origin) VALUES (?, ?, ?)",

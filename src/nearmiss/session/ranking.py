@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from nearmiss.acquisition.base import Array, FloatArray, IndexArray, PoolView, Signal, Signals, Strategy
 from nearmiss.acquisition.registry import make_strategy, strategy_text
+from nearmiss.analysis.active_testing import acceptance, draw_weighted
 from nearmiss.arrays.divergence import kl_divergence
 from nearmiss.arrays.neighbors import nearest_neighbors
 from nearmiss.errors import InvalidInput
@@ -19,7 +20,7 @@ from nearmiss.session.origins import Neighbor, Origin, Source
 from nearmiss.session.queue import QueueEntry
 from nearmiss.session.seeds import mixed
 
-__all__ = ["COVER", "Ranking", "cover", "described", "explained", "needed_signals", "rank"]
+__all__ = ["COVER", "Ranking", "cover", "described", "explained", "needed_signals", "rank", "weighted_checks"]
 
 #: After the batch a strategy would choose comes a reserve this many times its size: nobody ever waits for a model.
 _RESERVE = 4
@@ -96,6 +97,21 @@ def described(
     rows = np.array([number - 1 for number in numbers], dtype=np.int64)
     return tuple(
         _entries(Origin(Source.RANDOM, model=model), rows, np.full(len(rows), np.nan), inference, features, ground)
+    )
+
+
+def weighted_checks(
+    inference: Inference, features: Array, ground: Ground, n: int, *, model: int, rng: np.random.Generator
+) -> tuple[QueueEntry, ...]:
+    """Draw the next random checks by the model's doubt, each with what it counts (`active_testing`)."""
+    if inference.log_probs is None:
+        raise InvalidInput("the classifier gave no log-probabilities when asked for them")
+    open_rows = np.setdiff1d(np.arange(ground.texts, dtype=np.int64), ground.closed_rows)
+    drawn = draw_weighted(acceptance(np.exp(inference.log_probs[open_rows].astype(np.float64))), n, rng)
+    told = described((open_rows[drawn.places] + 1).tolist(), inference, features, ground, model=model)
+    return tuple(
+        QueueEntry(entry.item, replace(entry.origin, weight=float(weight)))
+        for entry, weight in zip(told, drawn.weights, strict=True)
     )
 
 

@@ -12,10 +12,15 @@ import numpy.typing as npt
 from nearmiss.session.database import Database
 from nearmiss.session.ground import Ground, IdArray
 
-__all__ = ["AHEAD", "Answered", "Reading", "read_answered", "readings", "write_reading"]
+__all__ = ["AHEAD", "WEIGHTED_TOLD", "Answered", "Checks", "Reading", "read_answered", "readings", "write_reading"]
 
 #: Texts of the random order that a model is asked about before anybody has labelled them.
 AHEAD = 1_000
+#: Said wherever the number of right checks is, once some are weighted.
+WEIGHTED_TOLD = (
+    "random checks are weighted: drawn more often where the model was less sure, and counted the less for it; accuracy "
+    "is higher than the share of checks that are right"
+)
 #: Stands for a label that is no longer on offer, and for a text that a model was not asked about.
 OTHER = -1
 
@@ -44,6 +49,36 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Checks:
+    """The random checks whose label is on offer, in the order in which they were drawn.
+
+    Attributes
+    ----------
+    items, classes
+        By number, and by class id, shape (k,).
+    events
+        The events that decided them.
+    weights
+        What each counts, shape (k,); NaN for one that was drawn uniformly.
+    """
+
+    items: IdArray
+    classes: IdArray
+    events: IdArray
+    weights: npt.NDArray[np.float64]
+
+    @property
+    def counts(self) -> npt.NDArray[np.float64] | None:
+        """What each counts, shape (k,); None where they count alike."""
+        weighted = ~np.isnan(self.weights)
+        return np.where(weighted, self.weights, 1.0) if weighted.any() else None
+
+    def take(self, kept: npt.NDArray[np.bool_]) -> Checks:
+        """Give some of them."""
+        return Checks(self.items[kept], self.classes[kept], self.events[kept], self.weights[kept])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Answered:
     """Every text with a label that holds, in the order in which they were first answered.
 
@@ -57,6 +92,8 @@ class Answered:
         1 where the model of that time had guessed the label, 0 where it had not, NaN where there was none.
     events
         The events that decided the labels: a model knows those up to its cutoff.
+    weights
+        What a check counts; NaN for all that were not drawn by a weight.
     """
 
     items: IdArray
@@ -64,13 +101,20 @@ class Answered:
     checks: npt.NDArray[np.bool_]
     guessed: npt.NDArray[np.float64]
     events: IdArray
+    weights: npt.NDArray[np.float64]
 
-    def check_classes(self, ground: Ground) -> tuple[IdArray, IdArray, IdArray]:
-        """Give the random checks whose label is on offer: their items, class ids, and events, in order."""
+    @property
+    def counts(self) -> npt.NDArray[np.float64] | None:
+        """What each text counts among the checks, shape (m,); None where they count alike."""
+        weighted = self.checks & ~np.isnan(self.weights)
+        return np.where(weighted, self.weights, 1.0) if weighted.any() else None
+
+    def on_offer(self, ground: Ground) -> Checks:
+        """Give the random checks whose label is on offer."""
         class_of = {label: c for c, label in enumerate(ground.labels)}
         kept = np.flatnonzero(self.checks & np.isin(self.labels, list(class_of)))
         classes = np.array([class_of[int(label)] for label in self.labels[kept]], dtype=np.int64)
-        return self.items[kept], classes, self.events[kept]
+        return Checks(self.items[kept], classes, self.events[kept], self.weights[kept])
 
 
 def read_answered(database: Database) -> Answered:
@@ -79,7 +123,8 @@ def read_answered(database: Database) -> Answered:
         rows = connection.execute(
             "SELECT decision.item, decision.label, decision.audit, decision.event,"
             " coalesce(event.seq, decision.event) AS first,"
-            " json_extract(event.body, '$.origin.labels[0]') AS guess FROM decision LEFT JOIN event ON event.seq ="
+            " json_extract(event.body, '$.origin.labels[0]') AS guess,"
+            " json_extract(event.body, '$.origin.weight') AS weight FROM decision LEFT JOIN event ON event.seq ="
             " (SELECT min(seq) FROM event AS e WHERE e.item = decision.item AND e.kind = 'answered'"
             "  AND e.seq NOT IN (SELECT event FROM undone))"
             " WHERE decision.label IS NOT NULL ORDER BY first"
@@ -91,6 +136,7 @@ def read_answered(database: Database) -> Answered:
         np.array([row["audit"] for row in rows], dtype=np.bool_),
         np.array(guessed, dtype=np.float64),
         np.array([row["event"] for row in rows], dtype=np.int64),
+        np.array([np.nan if row["weight"] is None else row["weight"] for row in rows], dtype=np.float64),
     )
 
 

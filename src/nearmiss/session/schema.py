@@ -77,7 +77,12 @@ _SECOND = (
     " labels BLOB NOT NULL, quality TEXT, worth TEXT) STRICT",
 )
 
-_MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
+_THIRD = (
+    # Where checks are drawn by the model's doubt, their order; the others among these texts have none.
+    "ALTER TABLE drawn ADD COLUMN place INTEGER",
+)
+
+_MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD)
 
 #: The number of the newest form of the tables.
 LATEST = len(_MIGRATIONS)

@@ -19,6 +19,7 @@ __all__ = ["ALPS", "AUTO", "CLASSIFIERS", "COVERS", "NAMES", "Guidelines", "Sett
 #: A choice left to nearmiss.
 AUTO = "auto"
 Suggestions = Literal["offered", "never"]
+CheckChoice = Literal["uniform", "weighted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,10 @@ class Settings:
     audit_share
         How many texts are random checks while little is known: half as many once the interval of the accuracy is
         narrower than 20 points, and a quarter once it is narrower than 10.
+    check_choice
+        How random checks are drawn: ``uniform``, or ``weighted``, the likelier the less sure the model is of a text,
+        each counting the less for it (`active_testing`). Intervals are somewhat narrower then, and savings and
+        forecasts, which need a plain random sample, are told from the uniform ones alone.
     overlap, overlap_share
         How many people answer a text, and the share of texts of which that is asked; one person answers the others.
     suggestions
@@ -79,6 +84,7 @@ class Settings:
     lease_seconds: int = 180
     cover: str = AUTO
     stop_when: str = AUTO
+    check_choice: CheckChoice = "uniform"
 
     def __post_init__(self) -> None:
         _within("batch", self.batch, 1, 10_000)
@@ -88,6 +94,8 @@ class Settings:
         _within("lease_seconds", self.lease_seconds, 10, 86_400)
         if self.suggestions not in get_args(Suggestions):
             raise UnknownName.among("choice for suggestions", str(self.suggestions), get_args(Suggestions))
+        if self.check_choice not in get_args(CheckChoice):
+            raise UnknownName.among("choice of checks", str(self.check_choice), get_args(CheckChoice))
         if self.classifier not in CLASSIFIERS:
             raise UnknownName.among("classifier", self.classifier, CLASSIFIERS)
         if self.cover not in COVERS:

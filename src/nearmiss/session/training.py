@@ -6,7 +6,7 @@ encoder has read all texts, a TF-IDF model stands in: there is something to rank
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from time import perf_counter
@@ -24,7 +24,8 @@ from nearmiss.session.plans import TFIDF, Plan, choose_plan
 from nearmiss.session.project import Project
 from nearmiss.session.published import ModelFacts
 from nearmiss.session.quality import measure
-from nearmiss.session.ranking import described, explained, needed_signals, rank
+from nearmiss.session.queue import QueueEntry
+from nearmiss.session.ranking import described, explained, needed_signals, rank, weighted_checks
 from nearmiss.session.readings import AHEAD, Reading
 from nearmiss.session.second_look import look_again
 from nearmiss.session.settings import AUTO, Settings
@@ -274,8 +275,11 @@ class Trainer:
         )
         notes += (*ranking.notes, *covering_notes(settings, ground))
         upcoming = [number for number in project.queue.upcoming_draws(2 * settings.batch) if number <= ground.texts]
-        drawn = described(upcoming, inference, features, ground, model=version)
         probabilities = np.exp(inference.log_probs.astype(np.float32))
+        drawn = described(upcoming, inference, features, ground, model=version)
+        if settings.check_choice == "weighted":
+            rng = named_generator(project.seed, "checks", version)
+            drawn += weighted_checks(inference, features, ground, 2 * settings.batch, model=version, rng=rng)
         facts = ModelFacts(
             version=version,
             at="",
@@ -291,14 +295,17 @@ class Trainer:
             texts=ground.texts,
             notes=notes,
         )
-        reading = self._read_checks(ground, facts, probabilities)
+        reading = self._read_checks(ground, facts, probabilities, drawn)
         found = measure(project, ground, reading)
         quality = None if found is None else found.as_json()
         return project.publish(facts, probabilities, entries, drawn, request, reading, quality)
 
-    def _read_checks(self, ground: Ground, facts: ModelFacts, probabilities: np.ndarray) -> Reading:
+    def _read_checks(
+        self, ground: Ground, facts: ModelFacts, probabilities: np.ndarray, drawn: Sequence[QueueEntry]
+    ) -> Reading:
         """Write down what the model says of the random checks, and of those that come next."""
         coming = [item - 1 for item in self._project.queue.upcoming_draws(AHEAD) if item <= ground.texts]
+        coming += [entry.item - 1 for entry in drawn]
         rows = np.union1d(ground.audit_rows, np.array(coming, dtype=np.int64))
         return Reading(rows + 1, np.array(facts.labels)[probabilities[rows].argmax(axis=1)])
 

@@ -12,6 +12,7 @@ from nearmiss.analysis.paired_answers import PairedAnswers, compare_answers
 from nearmiss.analysis.significance import Verdict
 from nearmiss.session.ground import Ground, IdArray
 from nearmiss.session.project import Project
+from nearmiss.session.readings import read_answered
 
 __all__ = ["FEWEST_CHECKS", "Transfer", "TransferReport", "measure_transfer"]
 
@@ -94,7 +95,12 @@ def measure_transfer(project: Project, ground: Ground, guesses: IdArray | None) 
     compared = compare_answers(given == np.array(ground.labels)[ground.audit_classes[read]], right[read])
     in_use = f"{facts.classifier}, version {facts.version}, trained on {facts.trained_on} texts"
     verdict = _VERDICTS[compared.verdict]
-    return TransferReport(verdict, _sentence(verdict, compared, in_use), checks, in_use, int(right.sum()), compared)
+    said = _sentence(verdict, compared, in_use)
+    if read_answered(project.database).counts is not None:
+        said += (
+            " Some checks were drawn by the model's doubt: hard texts are more frequent among them than in the pool."
+        )
+    return TransferReport(verdict, said, checks, in_use, int(right.sum()), compared)
 
 
 _VERDICTS = {

@@ -115,8 +115,10 @@ def weigh(
     """
     ground = read_ground(project.database)
     answered = read_answered(project.database)
-    items, classes, events = answered.check_classes(ground)
-    items, classes = items[events <= facts.cutoff][:_MOST_CHECKS], classes[events <= facts.cutoff][:_MOST_CHECKS]
+    checks = answered.on_offer(ground)
+    # A curve of random labels needs a plain random sample: checks that were drawn by a weight take no part.
+    checks = checks.take((checks.events <= facts.cutoff) & np.isnan(checks.weights))
+    items, classes = checks.items[:_MOST_CHECKS], checks.classes[:_MOST_CHECKS]
     known = readings(project.database)
     if len(items) < FEWEST_CHECKS or facts.version not in known or len(np.unique(classes)) < 2:
         return None

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearmiss.analysis.agreement import MISSING, Agreement, krippendorff_alpha, pairwise_kappas
+from nearmiss.analysis.estimates import Estimate
 from nearmiss.analysis.proportions import share_interval
-from nearmiss.analysis.quality import Estimate
 from nearmiss.loop.streams import named_generator
 from nearmiss.session.labels import Label
 from nearmiss.session.project import Project

@@ -43,6 +43,8 @@ class Campaign:
         Of an ordinary project.
     strategy
         What picks the texts.
+    weighted
+        Whether checks are drawn by the model's doubt.
     """
 
     datasets: tuple[str, ...]
@@ -50,6 +52,7 @@ class Campaign:
     labels: int = 1_000
     check_share: float = 0.2
     strategy: str = "diverse-margin"
+    weighted: bool = False
 
     def __post_init__(self) -> None:
         if not self.datasets or self.projects < 1 or self.labels < 50 or not 0 < self.check_share < 1:
@@ -62,7 +65,8 @@ class Campaign:
         """Say whether a record is of a project such as these."""
         plan = record.plan
         shares, most = (self.check_share, _HEAVY_SHARE), self.labels * _HEAVY_LABELS
-        return plan.strategy == self.strategy and plan.check_share in shares and plan.labels <= most
+        alike = (plan.strategy, plan.weighted) == (self.strategy, self.weighted)
+        return alike and plan.check_share in shares and plan.labels <= most
 
     def plan(self, bench: Bench, number: int) -> Plan:
         """Give the plan of one project."""
@@ -71,7 +75,7 @@ class Campaign:
         texts = int(rng.integers(min(_POOLS[0], most), min(_POOLS[1], most) + 1))
         heavy = number % _HEAVY == _HEAVY - 1
         labels = min(self.labels * (_HEAVY_LABELS if heavy else 1), texts * 4 // 5)
-        return Plan(texts, labels, _HEAVY_SHARE if heavy else self.check_share, self.strategy)
+        return Plan(texts, labels, _HEAVY_SHARE if heavy else self.check_share, self.strategy, self.weighted)
 
 
 def simulate(bench: Bench, curve: RandomCurve, plan: Plan, number: int) -> ProjectRecord:

@@ -9,8 +9,9 @@ import numpy as np
 
 from nearmiss.acquisition.base import IndexArray
 from nearmiss.analysis.depletion import pool_after
+from nearmiss.analysis.estimates import Estimate
 from nearmiss.analysis.growth import Growth, fit_growth, spread_sizes
-from nearmiss.analysis.quality import Estimate, quality, quality_levels
+from nearmiss.analysis.quality import quality, quality_levels
 from nearmiss.analysis.random_curve import FEWEST_CHECKS, CurvePoints, random_curve
 from nearmiss.analysis.savings import forecast, savings
 from nearmiss.experiment.worth.benches import RandomCurve
@@ -108,12 +109,15 @@ def judge_quality(track: Track, rng: np.random.Generator) -> list[Look]:
     rows = track.check_rows(models[-1])
     labels = track.truth[rows]
     looks = [track.guesses[model, track.check_rows(model)].astype(np.int64) for model in models]
-    levels = quality_levels(looks, labels, track.n_classes, rng)
+    weights = track.weights[track.checks][: len(rows)] if track.is_weighted else None
+    levels = quality_levels(looks, labels, track.n_classes, rng, weights=weights)
     judged = []
     for model, guesses, level in zip(models, looks, levels, strict=True):
         n, known = len(guesses), int(track.at[model])
-        pool = pool_after(track.checks[:known], track.guessed(model), len(track.truth))
-        found = quality(guesses, labels[:n], track.n_classes, pool, level)
+        counts = track.weights[:known] if track.is_weighted else None
+        pool = pool_after(track.checks[:known], track.guessed(model), len(track.truth), counts)
+        counted = None if weights is None else weights[:n]
+        found = quality(guesses, labels[:n], track.n_classes, pool, level, weights=counted)
         rest = np.setdiff1d(np.arange(len(track.truth)), track.order[:known])
         truth, given = track.truth[rest], track.guesses[model, rest].astype(np.int64)
         right = float((truth == given).mean())
@@ -135,11 +139,11 @@ def judge_quality(track: Track, rng: np.random.Generator) -> list[Look]:
 
 
 def judge_worth(bench: Bench, track: Track, curve: RandomCurve, rng: np.random.Generator) -> Iterator[Worth]:
-    """Say what would have been said of labelling, every 100 labels once there are 20 checks."""
+    """Say what would have been said of labelling, every 100 labels from 20 checks on; of weighted ones, nothing."""
     last = -_EVERY
     for model, given in enumerate(track.at.tolist()):
         checks = len(track.check_rows(model))
-        if checks < FEWEST_CHECKS or given - last < _EVERY:
+        if track.is_weighted or checks < FEWEST_CHECKS or given - last < _EVERY:
             continue
         last = given
         growth = growth_of(bench, track, model, rng)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nearmiss.acquisition.base import IndexArray, PoolView, Signals, Strategy
+from nearmiss.acquisition.base import IndexArray, PoolView, Signals
 from nearmiss.acquisition.registry import make_strategy
+from nearmiss.analysis.active_testing import acceptance, draw_weighted
 from nearmiss.models.logistic import LogisticHead, LogisticSettings, log_softmax_rows
 
 __all__ = ["Bench", "Plan", "Track", "label_project"]
@@ -60,12 +61,15 @@ class Plan:
         How many of them are random checks.
     strategy
         What picks the others, in its text form.
+    weighted
+        Whether checks are drawn the likelier, the less sure the model is of them (`active_testing`).
     """
 
     texts: int
     labels: int
     check_share: float
     strategy: str = "diverse-margin"
+    weighted: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +86,8 @@ class Track:
         C.
     order, checks
         The texts that were labelled, by their place in the pool, and whether each was a random check, shape (labels,).
+    weights
+        What each counts, were it a check, shape (labels,); 1 unless checks are weighted.
     at
         After how many labels each model was new, shape (models,).
     guesses
@@ -95,9 +101,15 @@ class Track:
     n_classes: int
     order: IndexArray
     checks: npt.NDArray[np.bool_]
+    weights: npt.NDArray[np.float64]
     at: IndexArray
     guesses: npt.NDArray[np.int16]
     tested: npt.NDArray[np.float64]
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether checks count differently."""
+        return bool((self.weights[self.checks] != 1).any())
 
     def picks(self, model: int) -> int:
         """Count the labels that a model learned from."""
@@ -130,7 +142,7 @@ def label_project(bench: Bench, plan: Plan, rng: np.random.Generator) -> Track:
     (60, True)
     """
     rows = rng.choice(len(bench.labels), plan.texts, replace=False)
-    labeling = _Labeling(bench.features[rows], bench.labels[rows], bench.n_classes, make_strategy(plan.strategy), rng)
+    labeling = _Labeling(bench.features[rows], bench.labels[rows], bench.n_classes, plan, rng)
     at: list[int] = []
     guesses, tested = [], []
     while len(labeling.order) < plan.labels:
@@ -146,6 +158,7 @@ def label_project(bench: Bench, plan: Plan, rng: np.random.Generator) -> Track:
         bench.n_classes,
         np.array(labeling.order),
         np.array(labeling.checks),
+        np.array(labeling.weights),
         np.array(at, dtype=np.int64),
         np.array(guesses, dtype=np.int16).reshape(len(at), plan.texts),
         np.array(tested),
@@ -160,12 +173,16 @@ class _Labeling:
         features: npt.NDArray[np.float32],
         truth: IndexArray,
         n_classes: int,
-        strategy: Strategy,
+        plan: Plan,
         rng: np.random.Generator,
     ) -> None:
+        strategy = make_strategy(plan.strategy)
         self.truth = truth
         self.order: list[int] = []
         self.checks: list[bool] = []
+        self.weights: list[float] = []
+        self._weighted = plan.weighted
+        self._accepts: npt.NDArray[np.float64] | None = None
         self.guesses = np.empty(0, dtype=np.int16)
         self._features, self._n_classes, self._strategy, self._rng = features, n_classes, strategy, rng
         self._draws = iter(rng.permutation(len(truth)).tolist())
@@ -183,11 +200,21 @@ class _Labeling:
     def label(self, *, as_check: bool) -> None:
         """Label the next pick, or the next random draw."""
         row = None if as_check else next((row for row in self._queue if not self._closed[row]), None)
+        weight = 1.0
         if row is None:  # a check, or the queue has run out; then a random draw serves as a pick
-            row = next(row for row in self._draws if not self._closed[row])
+            row, weight = self._draw(as_check=as_check)
         self.order.append(row)
         self.checks.append(as_check)
+        self.weights.append(weight)
         self._closed[row] = True
+
+    def _draw(self, *, as_check: bool) -> tuple[int, float]:
+        """Draw a text at random, and say what it counts as a check."""
+        if not as_check or self._accepts is None:
+            return next(row for row in self._draws if not self._closed[row]), 1.0
+        open_rows = np.flatnonzero(~self._closed)
+        drawn = draw_weighted(self._accepts[open_rows], 1, self._rng)
+        return int(open_rows[drawn.places[0]]), float(drawn.weights[0])
 
     def is_model_due(self, last: int) -> bool:
         """Say whether enough is new since the last model."""
@@ -204,6 +231,8 @@ class _Labeling:
         head = LogisticHead.train(self._features[learned], self.truth[learned], self._n_classes, _HEAD)
         log_probs = log_softmax_rows(head.logits(self._features))
         self.guesses = log_probs.argmax(axis=1).astype(np.int16)
+        if self._weighted:
+            self._accepts = acceptance(np.exp(log_probs))
         open_rows = np.flatnonzero(~self._closed)
         if len(learned) >= self._first and len(open_rows):
             view = PoolView(

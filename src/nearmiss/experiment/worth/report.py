@@ -48,7 +48,7 @@ def page(found: Figures) -> str:
         "question is known. Texts are read by the frozen embedded encoder, a logistic regression learns; "
         f"{everything['projects']} projects on {len(found) - 1 - ('held out' in found)} datasets, every fourth with "
         "half of its labels as random checks and twice as many labels. *Held out*: datasets on which nothing was "
-        "chosen.",
+        f"chosen.{_WEIGHTED if everything['weighted'] else ''}",
         "",
         "## Quality: do the 95 % intervals hold?",
         "",
@@ -83,6 +83,8 @@ def page(found: Figures) -> str:
         "In points, for the texts that remain: where few do, what is not known of them makes the interval wider. The "
         f"estimate of accuracy lies {_points(everything['quality']['bias'], sign=True)} points off on average.",
         "",
+    ]
+    worth = [
         "## Savings: does the 90 % interval have the number of random labels that do as well?",
         "",
         "*Told*: how often a number is given from 60 checks on, and not “too early to tell”. *Once*: at one moment of "
@@ -128,10 +130,10 @@ def page(found: Figures) -> str:
             ),
         ),
         "",
-        _targets(stops["target"]),
-        "",
     ]
-    return "\n".join(parts)
+    if not everything["warnings"]["asked"]:
+        worth = ["Savings and forecasts are not told: weighted checks are no plain random sample.", ""]
+    return "\n".join([*parts, *worth, _targets(stops["target"]), ""])
 
 
 def write_report(records: Sequence[ProjectRecord], folder: Path) -> Figures:
@@ -142,6 +144,10 @@ def write_report(records: Sequence[ProjectRecord], folder: Path) -> Figures:
     return found
 
 
+_WEIGHTED = (
+    " Checks were drawn by the model's doubt and weighed (`--weighted-checks`): compare with the same projects under "
+    "uniform ones."
+)
 _QUALITY = ("always", "at_random", "always_f1", "at_random_f1", "naive_always", "naive_at_random")
 _SAVINGS = ("told", "held_once", "held_any", "below", "above", "ends", "off_by")
 
@@ -154,6 +160,7 @@ def _of(records: Sequence[ProjectRecord]) -> Figures:
     low = share_interval(sum(record.coverage.always for record in records), len(records), 0.05).low
     return {
         "projects": len(records),
+        "weighted": any(record.plan.weighted for record in records),
         "quality": quality | {"always_at_least": round(low, 4)},
         "widths": {n: _width(records, n) for n in WIDTHS_AT},
         "savings": _savings(records),

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from starlette.responses import Response
 from starlette.routing import Route
 
-from nearmiss.analysis.quality import Estimate
+from nearmiss.analysis.estimates import Estimate
 from nearmiss.session.advice import Standing, advise, read_standing, savings_told
 from nearmiss.session.gaps import label_gaps
 from nearmiss.session.labels import Label

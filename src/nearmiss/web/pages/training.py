@@ -106,6 +106,14 @@ def _entries() -> tuple[_Entry, ...]:
             step="0.01",
         ),
         _Entry(
+            "check_choice",
+            "Random checks are drawn",
+            "“weighted” draws the texts more often that the model is less sure of, and lets each count the less: the "
+            "intervals are a little narrower in large pools. What picking saves, and what more labels would bring, is "
+            "told from uniform checks alone.",
+            choices={"uniform": "uniform: every text is as likely", "weighted": "weighted: by the model’s doubt"},
+        ),
+        _Entry(
             "stop_when",
             "Advise to stop when",
             f"Rules, joined by “and” or “or”: {'; '.join(f'{form}: {meaning}' for form, meaning in FORMS.items())}. "
