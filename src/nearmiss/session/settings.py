@@ -47,7 +47,7 @@ class Settings:
         narrower than 20 points, and a quarter once it is narrower than 10.
     check_choice
         How random checks are drawn: ``uniform``, or ``weighted``, the likelier the less sure the model is of a text,
-        each counting the less for it (`active_testing`). Intervals are somewhat narrower then, and savings and
+        each counting the less for it (`active_testing`). That pays in large pools with a good model; savings and
         forecasts, which need a plain random sample, are told from the uniform ones alone.
     overlap, overlap_share
         How many people answer a text, and the share of texts of which that is asked; one person answers the others.

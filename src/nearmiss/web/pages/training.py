@@ -108,8 +108,8 @@ def _entries() -> tuple[_Entry, ...]:
         _Entry(
             "check_choice",
             "Random checks are drawn",
-            "“weighted” draws the texts more often that the model is less sure of, and lets each count the less: the "
-            "intervals are a little narrower in large pools. What picking saves, and what more labels would bring, is "
+            "“weighted” draws the texts more often that the model is less sure of, and lets each count the less: that "
+            "pays a little in large pools with a good model. What picking saves, and what more labels would bring, is "
             "told from uniform checks alone.",
             choices={"uniform": "uniform: every text is as likely", "weighted": "weighted: by the model’s doubt"},
         ),
