@@ -6,6 +6,7 @@
     ├── InvalidInput              (also a ValueError) a value, option or array that does not fit
     │   ├── InvalidArray          NaN, wrong shape, mismatched lengths
     │   ├── InvalidData           an unreadable or empty file, a missing column, a label nobody declared
+    │   │   └── BadShard          a file of a sharded pool that cannot be used; it alone may be skipped
     │   └── UnknownName           no dataset, model, strategy or option of that name; says which names are near
     ├── PoolExhausted             more texts asked for than remain unlabelled
     ├── MissingExtra              (also an ImportError) an optional part is missing; says which pip install mends it
@@ -23,6 +24,7 @@ from collections.abc import Iterable
 from typing import Self
 
 __all__ = [
+    "BadShard",
     "InvalidArray",
     "InvalidData",
     "InvalidInput",
@@ -50,6 +52,10 @@ class InvalidArray(InvalidInput):
 
 class InvalidData(InvalidInput):
     """A file is unreadable or empty, a column is missing, or a label is not among the declared names."""
+
+
+class BadShard(InvalidData):
+    """A file of a sharded pool is unreadable, or does not hold what the others do; the rest of the pool is sound."""
 
 
 class UnknownName(InvalidInput):

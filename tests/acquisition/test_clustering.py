@@ -6,7 +6,8 @@ from tests.reference.kmeans import farthest_first
 
 from nearmiss.acquisition.base import PoolView, Signals
 from nearmiss.acquisition.clustering import Alps, BertKM, KCenterGreedy, TypiClust
-from nearmiss.arrays.seeding import ProductPoints, kmeans_plus_plus
+from nearmiss.arrays.product_points import ProductPoints
+from nearmiss.arrays.seeding import kmeans_plus_plus
 from nearmiss.errors import InvalidArray, InvalidInput
 
 

@@ -8,7 +8,8 @@ from nearmiss.acquisition.base import Needs, PoolView, Signal, Signals
 from nearmiss.acquisition.contrastive import Cal, CalVariant
 from nearmiss.acquisition.diverse import DiverseBatch
 from nearmiss.acquisition.uncertainty import Entropy, Margin
-from nearmiss.arrays.seeding import ProductPoints, kmeans_plus_plus
+from nearmiss.arrays.product_points import ProductPoints
+from nearmiss.arrays.seeding import kmeans_plus_plus
 from nearmiss.arrays.selection import top_indices
 from nearmiss.errors import InvalidInput
 

@@ -4,7 +4,7 @@ from tests.reference import kmeans as reference
 
 from nearmiss.arrays import covering
 from nearmiss.arrays.covering import farthest_first
-from nearmiss.arrays.seeding import ProductPoints
+from nearmiss.arrays.product_points import ProductPoints
 
 
 @pytest.mark.parametrize("leaders", [1, 4, 128])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nearmiss.arrays.kmeans import kmeans
-from nearmiss.arrays.seeding import ProductPoints
+from nearmiss.arrays.product_points import ProductPoints
 from nearmiss.errors import InvalidArray
 
 

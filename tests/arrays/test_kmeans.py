@@ -6,7 +6,8 @@ from tests.reference import kmeans as reference
 
 from nearmiss.arrays import assignment
 from nearmiss.arrays.kmeans import kmeans, kmeans_centers, nearest_distinct
-from nearmiss.arrays.seeding import ProductPoints, kmeans_plus_plus
+from nearmiss.arrays.product_points import ProductPoints
+from nearmiss.arrays.seeding import kmeans_plus_plus
 from nearmiss.errors import InvalidArray, InvalidInput
 
 

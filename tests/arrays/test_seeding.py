@@ -4,8 +4,9 @@ import torch
 from scipy import sparse, stats
 from tests.reference import kmeans as reference
 
-from nearmiss.arrays import seeding
-from nearmiss.arrays.seeding import ProductPoints, kmeans_plus_plus, kmeans_plus_plus_sequential
+from nearmiss.arrays import product_points
+from nearmiss.arrays.product_points import ProductPoints
+from nearmiss.arrays.seeding import kmeans_plus_plus, kmeans_plus_plus_sequential
 from nearmiss.errors import InvalidArray, InvalidInput
 
 BOTH = pytest.mark.parametrize("choose", [kmeans_plus_plus, kmeans_plus_plus_sequential])
@@ -49,7 +50,7 @@ def test_blocks_do_not_change_distances(monkeypatch):
     points = ProductPoints(rng.standard_normal((300, 5)))
     rows = np.array([1, 100, 299])
     whole = points.to_nearest(rows)
-    monkeypatch.setattr(seeding, "PRODUCT_BYTES", 7 * 3 * 8)
+    monkeypatch.setattr(product_points, "PRODUCT_BYTES", 7 * 3 * 8)
     np.testing.assert_allclose(points.to_nearest(rows), whole, rtol=1e-12, atol=1e-12)
 
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from nearmiss.acquisition.base import Card, IndexArray, Needs, PoolView, Selection, Signal, Strategy
 from nearmiss.arrays.distances import normalize_rows
 from nearmiss.arrays.neighbors import nearest_neighbors
-from nearmiss.arrays.seeding import ProductPoints, Rows, as_rows, kmeans_plus_plus
+from nearmiss.arrays.product_points import ProductPoints, Rows, as_rows
+from nearmiss.arrays.seeding import kmeans_plus_plus
 from nearmiss.arrays.tensors import required, take_rows
 from nearmiss.errors import InvalidInput
 

@@ -17,7 +17,7 @@ from nearmiss.arrays.covering import farthest_first
 from nearmiss.arrays.distances import normalize_rows
 from nearmiss.arrays.kmeans import kmeans, kmeans_centers, nearest_distinct
 from nearmiss.arrays.neighbors import nearest_neighbors
-from nearmiss.arrays.seeding import ProductPoints, Rows, as_rows
+from nearmiss.arrays.product_points import ProductPoints, Rows, as_rows
 from nearmiss.arrays.tensors import Sparse, as_csr, device_of, required
 from nearmiss.arrays.threads import team
 from nearmiss.errors import InvalidArray, InvalidInput
@@ -105,6 +105,7 @@ class BertKM(_NearestToCentroids):
     """
 
     reads: ClassVar[Signal] = Signal.FEATURES
+
     card: ClassVar[Card] = Card(
         title="BERTKM: k-means over encodings",
         paper="Yuan, Lin, Boyd-Graber: Cold-start Active Learning through Self-supervised Language Modeling. EMNLP "
@@ -115,6 +116,17 @@ class BertKM(_NearestToCentroids):
         cost="O(t n d b) for t iterations of k-means",
         differences=(_COLLISION_RULE, _ONE_START),
     )
+
+    def points(self, view: PoolView) -> ProductPoints:
+        """Give what is clustered, one text a row.
+
+        Raises
+        ------
+        InvalidArray
+            As ``select``.
+        """
+        features = required(view.pool.features, "pool features", view.size)
+        return ProductPoints(normalize_rows(as_rows(features, "pool features")))
 
 
 @dataclass(frozen=True, slots=True)

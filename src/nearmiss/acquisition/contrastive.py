@@ -29,7 +29,7 @@ from nearmiss.arrays.approximate import approximate_neighbors
 from nearmiss.arrays.distances import normalize_rows
 from nearmiss.arrays.divergence import as_log_probs
 from nearmiss.arrays.neighbors import Neighbors, in_order, nearest_neighbors, nearest_sets
-from nearmiss.arrays.seeding import as_rows
+from nearmiss.arrays.product_points import as_rows
 from nearmiss.arrays.selection import top_indices
 from nearmiss.arrays.tensors import (
     Matrix,

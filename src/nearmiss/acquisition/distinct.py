@@ -10,7 +10,7 @@ import numpy.typing as npt
 from nearmiss.acquisition.base import Card, IndexArray, Needs, PoolView, Selection, Signal, Strategy, explained_by
 from nearmiss.arrays.distances import normalize_rows
 from nearmiss.arrays.neighbors import nearest_neighbors
-from nearmiss.arrays.seeding import Rows, as_rows
+from nearmiss.arrays.product_points import Rows, as_rows
 from nearmiss.arrays.tensors import required, take_rows
 from nearmiss.errors import InvalidInput
 

@@ -21,7 +21,7 @@ from nearmiss.acquisition.base import (
 )
 from nearmiss.arrays.distances import normalize_rows
 from nearmiss.arrays.kmeans import kmeans, nearest_distinct
-from nearmiss.arrays.seeding import Rows, as_rows
+from nearmiss.arrays.product_points import Rows, as_rows
 from nearmiss.arrays.selection import top_indices
 from nearmiss.arrays.tensors import required
 from nearmiss.errors import InvalidInput

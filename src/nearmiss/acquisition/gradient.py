@@ -12,7 +12,8 @@ from torch import Tensor
 from nearmiss.acquisition.base import Card, Needs, PoolView, Selection, Signal
 from nearmiss.arrays.distances import normalize_rows
 from nearmiss.arrays.divergence import as_log_probs
-from nearmiss.arrays.seeding import ProductPoints, as_rows, kmeans_plus_plus, kmeans_plus_plus_sequential
+from nearmiss.arrays.product_points import ProductPoints, as_rows
+from nearmiss.arrays.seeding import kmeans_plus_plus, kmeans_plus_plus_sequential
 from nearmiss.arrays.tensors import required
 from nearmiss.errors import InvalidInput
 
@@ -101,7 +102,7 @@ class Badge:
             Log-probabilities or features are missing, hold NaN, or do not match the pool.
         """
         view.require(n)
-        points = self._gradients(view)
+        points = self.points(view)
         first = int(np.argmax(points.squared_norms)) if self.first == "largest" else None
         seeding = kmeans_plus_plus if self.method == "blocked" else kmeans_plus_plus_sequential
         picked = seeding(points, n, rng, first)
@@ -109,7 +110,14 @@ class Badge:
         scores[0] = points.squared_norms[picked.indices[0]]
         return Selection(picked.indices, scores)
 
-    def _gradients(self, view: PoolView) -> ProductPoints:
+    def points(self, view: PoolView) -> ProductPoints:
+        """Give the gradient embeddings of the pool, one a row, in factors.
+
+        Raises
+        ------
+        InvalidArray
+            As ``select``.
+        """
         log_probs = required(view.pool.log_probs, "pool log_probs", view.size)
         inputs = as_rows(required(view.pool.features, "pool features", view.size), "pool features")
         residuals = _residuals(as_log_probs(log_probs, "pool log_probs"))

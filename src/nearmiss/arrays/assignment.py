@@ -24,8 +24,9 @@ from nearmiss.arrays.coarse import coarse_error, multiplies_bfloat16, reach, res
 from nearmiss.arrays.dense_points import Room, largest_magnitude
 from nearmiss.arrays.distances import dense_squared_norms
 from nearmiss.arrays.frames import error_bound, power_of_two
+from nearmiss.arrays.product_points import Rows, inner_products, product_blocks
 from nearmiss.arrays.products import expect_pair_products, pair_products, row_products
-from nearmiss.arrays.seeding import IndexArray, Rows, inner_products, product_blocks
+from nearmiss.arrays.seeding import IndexArray
 from nearmiss.arrays.tensors import block_bytes, device_of, row_blocks
 from nearmiss.arrays.threads import in_blocks, team
 

@@ -29,7 +29,7 @@ def farthest_first(points: CenterDistances, closest: Float64Array, n: int, rng: 
 
     Examples
     --------
-    >>> from nearmiss.arrays.seeding import ProductPoints
+    >>> from nearmiss.arrays.product_points import ProductPoints
     >>> points = ProductPoints(np.array([[1.0], [9.0], [5.0]]))
     >>> farthest_first(points, np.array([1.0, 81.0, 25.0]), 2, np.random.default_rng(0))
     Picks(indices=array([1, 2]), squared_distances=array([81., 16.]))

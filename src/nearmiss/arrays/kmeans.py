@@ -15,16 +15,8 @@ from torch.nn.functional import embedding_bag
 
 from nearmiss.arrays.assignment import NearestCenters, squared_differences
 from nearmiss.arrays.neighbors import nearest_neighbors
-from nearmiss.arrays.seeding import (
-    Float64Array,
-    IndexArray,
-    ProductPoints,
-    Rows,
-    as_rows,
-    dense_rows,
-    kmeans_plus_plus,
-    product_blocks,
-)
+from nearmiss.arrays.product_points import ProductPoints, Rows, as_rows, dense_rows, product_blocks
+from nearmiss.arrays.seeding import Float64Array, IndexArray, kmeans_plus_plus
 from nearmiss.arrays.tensors import Matrix, device_of, row_blocks
 from nearmiss.arrays.threads import team
 from nearmiss.errors import InvalidArray, InvalidInput

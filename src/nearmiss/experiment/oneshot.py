@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -19,7 +20,7 @@ from nearmiss.models.registry import make_classifier
 from nearmiss.text.corpus import Texts
 from nearmiss.text.corpus_file import CorpusFile
 
-__all__ = ["NextBatch", "choose_next"]
+__all__ = ["RANK", "REASON", "SCORE", "NextBatch", "choose_next", "neighbor_reasons"]
 
 #: Columns added to the chosen rows; a column of that name in the input (an earlier batch) is replaced.
 RANK, ROW, SCORE, REASON = "nearmiss_rank", "nearmiss_row", "nearmiss_score", "nearmiss_reason"
@@ -113,7 +114,8 @@ def choose_next(
         SCORE: batch.scores.tolist(),
     }
     if batch.explanation is not None:
-        added[REASON] = list(_reasons(batch.explanation, labeled))
+        labels = [names[label] for label in labeled.label_ids]
+        added[REASON] = list(neighbor_reasons(batch.explanation, labels, labeled.row_ids))
     table = rows.table.drop_columns([name for name in (RANK, ROW, SCORE, REASON) if name in rows.table.column_names])
     for name, values in added.items():
         table = table.append_column(name, pa.array(values))
@@ -144,15 +146,20 @@ def _joined(labeled: CorpusFile, pool: CorpusFile) -> Texts:
     return first.joined(second)
 
 
-def _reasons(explanation: NeighborExplanation, labeled: CorpusFile) -> list[str]:
-    names = labeled.corpus.label_names
+def neighbor_reasons(explanation: NeighborExplanation, labels: Sequence[str], ids: Sequence[str]) -> list[str]:
+    """Say of each pick which labelled texts are nearest to it, by name and label.
+
+    Parameters
+    ----------
+    labels, ids
+        Of the labelled texts, in the order in which the explanation counts them.
+    """
     reasons = []
     for neighbors, distances, divergences in zip(
         explanation.neighbor_indices, explanation.distances, explanation.divergences, strict=True
     ):
         told = [
-            f"{names[labeled.label_ids[i]]!r} row {labeled.row_ids[i]}"
-            f" (distance {distance:.3g}, divergence {divergence:.3g})"
+            f"{labels[i]!r} row {ids[i]} (distance {distance:.3g}, divergence {divergence:.3g})"
             for i, distance, divergence in zip(neighbors, distances, divergences, strict=True)
             if i >= 0
         ]

@@ -1,0 +1,77 @@
+"""A dataset cut into shards: Parquet files of so many rows, each row with an id that stays."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+
+from nearmiss.errors import InvalidInput
+from nearmiss.scale.folders import Folder
+from nearmiss.text.corpus_file import CorpusFile
+
+__all__ = ["Cut", "cut_into_shards"]
+
+#: Row groups are what is read at a time: no larger than a batch that is scored.
+_GROUP_ROWS = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What was written: files, and texts in all."""
+
+    shards: int
+    rows: int
+
+
+def cut_into_shards(file: CorpusFile, address: str, rows: int = 50_000) -> Cut:
+    """Write texts, ids and all other columns as ``part-00000.parquet`` and so on.
+
+    Parameters
+    ----------
+    file
+        As `read_corpus` gives it. Its text column becomes ``text``, that of second texts ``pair``; the ids of its rows
+        (or their numbers) become ``id``.
+    address
+        A folder that does not hold Parquet files yet.
+    rows
+        Of each shard, the last aside.
+
+    Raises
+    ------
+    InvalidInput
+        rows is less than 1, ids occur twice, or the folder holds shards.
+    InvalidData
+        The disk is full, or refuses.
+    """
+    if rows < 1:
+        raise InvalidInput(f"shards of {rows} rows; take at least 1")
+    ids = [str(each) for each in file.row_ids]
+    if len(set(ids)) < len(ids):
+        twice = next(name for name, count in Counter(ids).items() if count > 1)
+        raise InvalidInput(f"the id {twice!r} occurs twice; labels are joined by id, so give each row its own")
+    folder = Folder(address)
+    if folder.exists("part-00000.parquet"):
+        raise InvalidInput(f"{address} holds shards already; name another folder, or remove them")
+    texts = file.corpus.texts
+    table = pa.table({"id": ids, "text": list(texts.first)})
+    if texts.second is not None:
+        table = table.append_column("pair", pa.array(list(texts.second)))
+    used = (file.columns.text, file.columns.pair, file.columns.row_id)
+    for name in file.table.column_names:
+        if name not in (*table.column_names, *used):
+            table = table.append_column(name, file.table.column(name))
+    count = 0
+    for start in range(0, table.num_rows, rows):
+        part = table.slice(start, rows)
+        folder.write(f"part-{count:05d}.parquet", partial(_write, part))
+        count += 1
+    return Cut(count, table.num_rows)
+
+
+def _write(part: pa.Table, file: BinaryIO) -> None:
+    parquet.write_table(part, file, row_group_size=_GROUP_ROWS, compression="zstd")

@@ -1,0 +1,207 @@
+"""Ray carries out the work: Ray Data streams shards through actors that have loaded a model, or through tasks."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from nearmiss.errors import InvalidInput, MissingExtra, NearmissError
+from nearmiss.scale.pool import Shard
+from nearmiss.scale.work import Arrays, Finished, Work, attempt
+
+__all__ = ["RayExecutor"]
+
+#: Of the memory that a cluster of our own shares between processes: what shards give back is small.
+_OBJECT_STORE_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class RayExecutor:
+    """Does the work on a Ray cluster, by Ray Data.
+
+    Where texts are read, every actor loads the model once and is handed shard after shard; the rest is done by tasks.
+    No more shards are on their way than workers can take. A worker that dies is begun again, and its shard done anew,
+    with the same result. All nodes need nearmiss, and must see the pool, the work folder and the model under the same
+    addresses.
+
+    Attributes
+    ----------
+    address
+        Of the cluster, ``auto`` or ``ray://host:10001``; None starts one on this machine, and ends it.
+    workers
+        Shards at once; None is as many as the cluster has room for.
+    cpus, gpus
+        Of each worker; GPUs only where texts are read.
+
+    Raises
+    ------
+    InvalidInput
+        Fewer workers or CPUs than can be.
+    """
+
+    address: str | None = None
+    workers: int | None = None
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+    def __post_init__(self) -> None:
+        if (self.workers is not None and self.workers < 1) or self.cpus < 0 or self.gpus < 0:
+            raise InvalidInput(
+                f"{self.workers} workers with {self.cpus} CPUs and {self.gpus} GPUs each; take at least one worker"
+            )
+
+    def run(self, work: Work, shards: Sequence[Shard]) -> Iterator[Finished]:
+        """Do the work on each shard, in the order in which they get done.
+
+        Raises
+        ------
+        MissingExtra
+            Ray is not installed.
+        InvalidInput
+            No cluster answers at the address, or it has not the CPUs or GPUs that an actor is to have.
+        NearmissError
+            As `Executor.run`.
+        """
+        if not shards:
+            return
+        by_number = {shard.number: shard for shard in shards}
+        with self.ready():
+            import ray
+            import ray.data
+
+            workers = min(len(shards), self.workers or self._room(ray.cluster_resources()))  # type: ignore[no-untyped-call]
+            tasks = ray.data.from_items([asdict(shard) for shard in shards], override_num_blocks=len(shards))
+            shared = ray.put(work)  # held here: an actor that is begun again asks for it again
+            if work.loads_a_model:
+                done = tasks.map(
+                    _Actor,  # type: ignore[arg-type]
+                    fn_constructor_args=(shared,),
+                    compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
+                    num_cpus=self.cpus,
+                    num_gpus=self.gpus,
+                )
+            else:
+                done = tasks.map(
+                    partial(_done_by_task, shared),
+                    compute=ray.data.TaskPoolStrategy(size=workers),
+                    num_cpus=self.cpus,
+                )
+            try:
+                for row in done.iter_rows():
+                    if row["failed"]:
+                        raise NearmissError(row["failed"])
+                    yield Finished(by_number[int(row["number"])], _unpacked(row["arrays"]), row["fault"])
+            except ray.exceptions.RayError as error:
+                kept = "what is finished is kept, and the same call goes on from there"
+                raise NearmissError(f"Ray gave up: {_first_line(error)}; {kept}") from error
+
+    @contextmanager
+    def ready(self) -> Iterator[None]:
+        """Be connected to the cluster; one that is begun here is ended here. Errors as ``run``."""
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        try:
+            import ray
+            import ray.data
+        except ImportError as error:
+            raise MissingExtra("carrying out work on a cluster", "ray", "ray[data]") from error
+        begun = not ray.is_initialized()
+        if begun:
+            try:
+                if self.address:
+                    ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
+                else:
+                    ray.init(
+                        address="local",
+                        object_store_memory=_OBJECT_STORE_BYTES,
+                        include_dashboard=False,
+                        log_to_driver=False,
+                        logging_level=logging.ERROR,
+                    )
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                where = self.address or "on this machine"
+                raise InvalidInput(f"no Ray cluster {where}: {_first_line(error)}") from error
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.execution_options.preserve_order = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            if begun:
+                ray.shutdown()
+
+    def _room(self, has: Mapping[str, float]) -> int:
+        """Count the actors that fit in, and refuse what never will."""
+        fits = [has.get("CPU", 0) // self.cpus if self.cpus else float("inf")]
+        if self.gpus:
+            fits.append(has.get("GPU", 0) // self.gpus)
+        room = min(fits)
+        if room < 1:
+            raise InvalidInput(
+                f"the cluster has {has.get('CPU', 0):g} CPUs and {has.get('GPU', 0):g} GPUs, and a worker is to have "
+                f"{self.cpus:g} and {self.gpus:g}"
+            )
+        return int(min(room, 10_000))
+
+
+class _Actor:
+    """Gets ready once, and does the work on each shard that comes."""
+
+    def __init__(self, work: Any) -> None:  # noqa: ANN401 - a reference, which Ray may have followed already
+        import ray
+
+        given: Work = ray.get(work) if isinstance(work, ray.ObjectRef) else work
+        self._do: Callable[[Shard], Arrays] | None = None
+        self._failed = ""
+        try:
+            self._do = given.start()
+        except NearmissError as error:
+            self._failed = str(error)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        return _answer(self._do, row) if self._do else {**_answer(None, row), "failed": self._failed}
+
+
+def _done_by_task(work: Any, row: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - a reference
+    import ray
+
+    given: Work = ray.get(work)
+    return _answer(given.start(), row)
+
+
+def _answer(do: Callable[[Shard], Arrays] | None, row: dict[str, Any]) -> dict[str, Any]:
+    shard = Shard(**row)
+    answer = {"number": shard.number, "arrays": b"", "fault": "", "failed": ""}
+    if do is None:
+        return answer
+    try:
+        finished = attempt(do, shard)
+    except NearmissError as error:
+        return answer | {"failed": str(error)}
+    return answer | {"arrays": _packed(finished.arrays), "fault": finished.fault}
+
+
+def _packed(arrays: Arrays) -> bytes:
+    written = io.BytesIO()
+    np.savez(written, allow_pickle=False, **arrays)
+    return written.getvalue()
+
+
+def _unpacked(content: bytes) -> Arrays:
+    if not content:
+        return {}
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
