@@ -10,7 +10,19 @@ from typing import Annotated
 import typer
 
 from nearmiss._version import __version__
-from nearmiss.cli import adapt, catalog, label, recheck, reproduce, run, select, sessions, simulate_worth, status
+from nearmiss.cli import (
+    adapt,
+    catalog,
+    label,
+    recheck,
+    reproduce,
+    run,
+    select,
+    sessions,
+    shards,
+    simulate_worth,
+    status,
+)
 
 __all__ = ["app"]
 
@@ -63,6 +75,7 @@ app.command(
     "select",
     epilog="Example: nearmiss select pool.csv labelled.csv --strategy diverse-margin -n 50 --out next.csv",
 )(select.select)
+app.command("shard", epilog="Example: nearmiss shard reviews.jsonl pool/ --rows 50000")(shards.shard)
 app.command("adapt", epilog="Example: nearmiss adapt pool.csv --out adapted")(adapt.adapt)
 app.command("strategies", epilog="Example: nearmiss strategies cal")(catalog.strategies)
 app.command("datasets", epilog="Example: nearmiss datasets dbpedia --data-dir ~/datasets")(catalog.datasets)

@@ -13,18 +13,31 @@ if TYPE_CHECKING:
 
 __all__ = ["select"]
 
+_SHARDS = "Pools in shards"
+
 
 def select(
-    pool: Annotated[Path, typer.Argument(help="The texts to choose from: CSV, TSV, JSONL, Parquet or Arrow.")],
+    pool: Annotated[
+        str | None,
+        typer.Argument(
+            help="The texts to choose from: CSV, TSV, JSONL, Parquet or Arrow; or shards, a folder of Parquet files or "
+            "an address such as s3://bucket/pool."
+        ),
+    ] = None,
     labeled: Annotated[
         Path | None,
-        typer.Argument(metavar="[LABELLED]", help="The texts labelled so far; leave it out if POOL holds both."),
+        typer.Argument(
+            metavar="[LABELLED]",
+            help="The texts labelled so far; leave it out if POOL holds both. With shards: their ids and labels.",
+        ),
     ] = None,
     n: Annotated[int, typer.Option("-n", "--n", help="How many texts to choose.")] = 50,
     strategy: Annotated[
         str, typer.Option("--strategy", "-s", help="The strategy, such as cal or cal:k=5.")
     ] = "diverse-margin",
-    classifier: Annotated[str, typer.Option(help="tfidf, frozen, tuned or finetuned.")] = "frozen",
+    classifier: Annotated[
+        str, typer.Option(help="tfidf, frozen, tuned or finetuned. With shards: frozen, or the folder of a saved one.")
+    ] = "frozen",
     option: Annotated[
         list[str] | None, typer.Option(help="A classifier option, such as max-length=64. Repeatable.")
     ] = None,
@@ -37,19 +50,83 @@ def select(
     encoding: Annotated[str | None, typer.Option(help="Of text files [default: UTF-8, or the file's mark].")] = None,
     on_missing: Annotated[Literal["error", "drop"], typer.Option(help="What to do with rows without text.")] = "error",
     seed: Annotated[int, typer.Option(help="Same files, same seed, same batch.")] = 0,
+    shards: Annotated[
+        str | None, typer.Option("--pool", help="Shards to choose from, in place of POOL.", rich_help_panel=_SHARDS)
+    ] = None,
+    executor: Annotated[
+        Literal["streaming", "ray"], typer.Option(help="What does the work on shards.", rich_help_panel=_SHARDS)
+    ] = "streaming",
+    address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster [default: one on this machine].", rich_help_panel=_SHARDS)
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Shards at once, on Ray [default: what fits in].", rich_help_panel=_SHARDS)
+    ] = None,
+    cpus_per_worker: Annotated[float, typer.Option(help="On Ray.", rich_help_panel=_SHARDS)] = 1.0,
+    gpus_per_worker: Annotated[float, typer.Option(help="On Ray, to read texts.", rich_help_panel=_SHARDS)] = 0.0,
+    work_dir: Annotated[
+        str | None,
+        typer.Option(
+            help="Keeps what was read of the texts, and what is finished; all workers must see it [default: in the "
+            "cache].",
+            rich_help_panel=_SHARDS,
+        ),
+    ] = None,
+    on_bad_shard: Annotated[
+        Literal["stop", "skip"], typer.Option(help="What a shard that cannot be read does.", rich_help_panel=_SHARDS)
+    ] = "stop",
 ) -> None:
     """Choose the texts to label next, and write them to a file with rank, score and reason.
 
     Rows of POOL whose text is labelled already are never chosen. Without any label, the batch covers the pool.
+
+    A pool in shards (nearmiss shard FILE FOLDER makes one) is read as a stream and may be of any size; LABELLED then
+    has the ids and labels of the texts labelled so far. Interrupt it at any time: the same command goes on.
     """
     from nearmiss.cli.options import classifier_option
+    from nearmiss.cli.shards import executor_of, is_sharded, reader_of, shown
+    from nearmiss.errors import InvalidInput
     from nearmiss.experiment.oneshot import choose_next
     from nearmiss.experiment.spec import ClassifierChoice
     from nearmiss.text.readers import read_corpus
     from nearmiss.text.writers import check_writable, write_table
 
     check_writable(out, overwrite=overwrite)
-    choice = ClassifierChoice(classifier, dict(classifier_option(text) for text in option or []))
+    options = dict(classifier_option(text) for text in option or [])
+    if shards is not None:
+        if labeled is not None:
+            raise InvalidInput("--pool names the pool: give the labelled texts alone as an argument")
+        pool, labeled = shards, None if pool is None else Path(pool)
+    if pool is None:
+        raise InvalidInput("name the texts to choose from: a file, or --pool and a folder of shards")
+    if shards is not None or is_sharded(pool):
+        from nearmiss.scale.labels import read_labels
+        from nearmiss.scale.pool import ColumnsOfPool, ShardedPool
+        from nearmiss.scale.selecting import select_from_shards
+
+        names = ColumnsOfPool(id=id_column or "id", text=text_column or "text", pair=pair_column or "")
+        skip = on_bad_shard == "skip"
+        work = executor_of(executor, address, workers, cpus_per_worker, gpus_per_worker)
+        with shown() as tell:
+            chosen = select_from_shards(
+                ShardedPool.open(pool, names, skip_bad=skip),
+                n,
+                strategy=strategy,
+                labels=None if labeled is None else read_labels(labeled, names.id, label_column or "label"),
+                reader=reader_of(classifier, dict(options)),
+                executor=work,
+                work_dir=work_dir,
+                seed=seed,
+                skip_bad=skip,
+                tell=tell,
+            )
+        for note in chosen.notes:
+            typer.echo(note, err=True)
+        write_table(chosen.table, out, overwrite=overwrite)
+        typer.echo(f"{n} texts to label next: {out}")
+        return
+    source = Path(pool)
+    choice = ClassifierChoice(classifier, options)
 
     def read(path: Path, labels: LabelPolicy) -> CorpusFile:
         file = read_corpus(
@@ -67,10 +144,10 @@ def select(
         return file
 
     if labeled is None:
-        both = read(pool, "optional")
+        both = read(source, "optional")
         candidates, known = both.unlabeled(), both.labeled()
     else:
-        candidates, known = read(pool, "ignored"), read(labeled, "required")
+        candidates, known = read(source, "ignored"), read(labeled, "required")
     batch = choose_next(candidates, known, n, strategy=strategy, classifier=choice, seed=seed)
     for note in batch.notes:
         typer.echo(note, err=True)

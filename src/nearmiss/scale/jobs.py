@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
-
-import numpy as np
+from zipfile import BadZipFile
 
 from nearmiss.errors import BadShard, InvalidData
 from nearmiss.scale.folders import Folder
 from nearmiss.scale.hashes import hash_of
 from nearmiss.scale.pool import Shard
-from nearmiss.scale.work import Arrays, Executor, Finished, Work
+from nearmiss.scale.work import Arrays, Executor, Finished, Work, packed, unpacked
 
 __all__ = ["Jobs", "Progress"]
 
@@ -100,14 +98,15 @@ class Jobs:
         return f"{hash_of(identity, repr(shard))}.npz"
 
     def _keep(self, identity: str, finished: Finished) -> None:
-        written = io.BytesIO()
-        np.savez(written, allow_pickle=False, **finished.arrays)
-        self.folder.write(self._name(identity, finished.shard), lambda file: file.write(written.getvalue()))
+        content = packed(finished.arrays)
+        self.folder.write(self._name(identity, finished.shard), lambda file: file.write(content))
 
     def _kept(self, identity: str, shard: Shard) -> Arrays | None:
         try:
             content = self.folder.read(self._name(identity, shard))
         except OSError:
             return None
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        try:
+            return unpacked(content)
+        except (ValueError, KeyError, EOFError, OSError, BadZipFile):
+            return None  # cut off, by whatever ended the machine

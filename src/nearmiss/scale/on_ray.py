@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,11 +10,9 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from nearmiss.errors import InvalidInput, MissingExtra, NearmissError
 from nearmiss.scale.pool import Shard
-from nearmiss.scale.work import Arrays, Finished, Work, attempt
+from nearmiss.scale.work import Arrays, Finished, Work, attempt, packed, unpacked
 
 __all__ = ["RayExecutor"]
 
@@ -79,18 +76,17 @@ class RayExecutor:
 
             workers = min(len(shards), self.workers or self._room(ray.cluster_resources()))  # type: ignore[no-untyped-call]
             tasks = ray.data.from_items([asdict(shard) for shard in shards], override_num_blocks=len(shards))
-            shared = ray.put(work)  # held here: an actor that is begun again asks for it again
             if work.loads_a_model:
                 done = tasks.map(
                     _Actor,  # type: ignore[arg-type]
-                    fn_constructor_args=(shared,),
+                    fn_constructor_args=(work,),
                     compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
                     num_cpus=self.cpus,
                     num_gpus=self.gpus,
                 )
             else:
                 done = tasks.map(
-                    partial(_done_by_task, shared),
+                    partial(_done_by_task, ray.put(work)),
                     compute=ray.data.TaskPoolStrategy(size=workers),
                     num_cpus=self.cpus,
                 )
@@ -98,7 +94,9 @@ class RayExecutor:
                 for row in done.iter_rows():
                     if row["failed"]:
                         raise NearmissError(row["failed"])
-                    yield Finished(by_number[int(row["number"])], _unpacked(row["arrays"]), row["fault"])
+                    yield Finished(
+                        by_number[int(row["number"])], unpacked(row["arrays"]) if row["arrays"] else {}, row["fault"]
+                    )
             except ray.exceptions.RayError as error:
                 kept = "what is finished is kept, and the same call goes on from there"
                 raise NearmissError(f"Ray gave up: {_first_line(error)}; {kept}") from error
@@ -155,14 +153,11 @@ class RayExecutor:
 class _Actor:
     """Gets ready once, and does the work on each shard that comes."""
 
-    def __init__(self, work: Any) -> None:  # noqa: ANN401 - a reference, which Ray may have followed already
-        import ray
-
-        given: Work = ray.get(work) if isinstance(work, ray.ObjectRef) else work
+    def __init__(self, work: Work) -> None:
         self._do: Callable[[Shard], Arrays] | None = None
         self._failed = ""
         try:
-            self._do = given.start()
+            self._do = work.start()
         except NearmissError as error:
             self._failed = str(error)
 
@@ -186,20 +181,7 @@ def _answer(do: Callable[[Shard], Arrays] | None, row: dict[str, Any]) -> dict[s
         finished = attempt(do, shard)
     except NearmissError as error:
         return answer | {"failed": str(error)}
-    return answer | {"arrays": _packed(finished.arrays), "fault": finished.fault}
-
-
-def _packed(arrays: Arrays) -> bytes:
-    written = io.BytesIO()
-    np.savez(written, allow_pickle=False, **arrays)
-    return written.getvalue()
-
-
-def _unpacked(content: bytes) -> Arrays:
-    if not content:
-        return {}
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+    return answer | {"arrays": packed(finished.arrays), "fault": finished.fault}
 
 
 def _first_line(error: Exception) -> str:

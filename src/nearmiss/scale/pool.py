@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -301,12 +301,12 @@ class ShardedPool:
 
 @contextmanager
 def _parquet(folder: Folder, name: str) -> Iterator[parquet.ParquetFile]:
-    try:
-        file = folder.open(name)
-        opened = parquet.ParquetFile(file)
-    except (OSError, pa.ArrowException) as error:
-        raise BadShard(f"{folder.address}/{name}: cannot be read as Parquet: {_said(error)}") from error
-    with file, opened:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(folder.open(name))
+            opened = stack.enter_context(parquet.ParquetFile(file))
+        except (OSError, pa.ArrowException) as error:
+            raise BadShard(f"{folder.address}/{name}: cannot be read as Parquet: {_said(error)}") from error
         yield opened
 
 

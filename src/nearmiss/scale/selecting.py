@@ -140,6 +140,11 @@ def select_from_shards(
             raise PoolExhausted(asked=n, remaining=remaining)
         source = _source(pool, chooser, joined, reader, jobs, work)
         needs = chooser.needs.labeled
+        if needs and not len(joined.rows):
+            raise InvalidInput(
+                f"{strategy_text(chooser)!r} compares with labelled texts, and there are none: pass labels, or begin "
+                "with bertkm or random"
+            )
         known = taken(source, joined.rows, needs, jobs) if needs and len(joined.rows) else Signals()
         labeled = LabeledRows(joined.rows, known, joined.labels)
         found = choose(chooser, source, labeled, n, jobs, ("shards", seed), batch_rows)

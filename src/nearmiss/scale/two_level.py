@@ -17,6 +17,7 @@ from nearmiss.scale.best import Draws, merged
 from nearmiss.scale.chosen import Chosen
 from nearmiss.scale.gathering import taken
 from nearmiss.scale.jobs import Jobs
+from nearmiss.scale.lloyd import SumShard, moved
 from nearmiss.scale.nearest import NearestInShard, nearest_of
 from nearmiss.scale.oversampling import (
     PER_PICK,
@@ -31,6 +32,8 @@ from nearmiss.scale.signals import SignalSource
 
 __all__ = ["choose_in_two_levels"]
 
+#: Steps of k-means over all texts, after those over the candidates.
+STEPS = 3
 #: Texts looked up for each centroid: the nearest may be nearest to another one too.
 _DEPTH = 4
 _FEATURES = frozenset({Signal.FEATURES})
@@ -81,6 +84,11 @@ def choose_in_two_levels(
         return Chosen(found.rows[picked.indices], scores, (note,))
     vectors = normalize_rows(np.asarray(found.signals.features))
     centers = kmeans(vectors, n, rng, strategy.iterations, weights=found.weights).centers
+    for step in range(min(STEPS, strategy.iterations)):
+        sums = jobs.carry_out(
+            f"centroids, step {step + 1}", SumShard(source, centers, labeled.rows), source.pool.shards
+        )
+        centers = moved(centers, sums)
     work = NearestInShard(source, centers, _DEPTH, labeled.rows, normalize=True)
     near = nearest_of(jobs.carry_out("texts near centroids", work, source.pool.shards), _DEPTH)
     rows = np.union1d(near["rows"], found.rows)  # the candidates too: centroids may share all that is near

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
 
 from nearmiss.errors import BadShard
 from nearmiss.scale.pool import Shard
 
-__all__ = ["Arrays", "Executor", "Finished", "StreamingExecutor", "Work", "attempt"]
+__all__ = ["Arrays", "Executor", "Finished", "StreamingExecutor", "Work", "attempt", "packed", "unpacked"]
 
 #: What is found in a shard: small arrays by name, of plain numbers, so that no pickle is ever read back.
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -112,3 +114,22 @@ class StreamingExecutor:
         do = work.start()
         for shard in shards:
             yield attempt(do, shard)
+
+
+def packed(arrays: Arrays) -> bytes:
+    """Write arrays as bytes, without any pickle.
+
+    Examples
+    --------
+    >>> unpacked(packed({"a": np.arange(3)}))["a"]
+    array([0, 1, 2])
+    """
+    written = io.BytesIO()
+    np.savez(written, allow_pickle=False, **arrays)
+    return written.getvalue()
+
+
+def unpacked(content: bytes) -> Arrays:
+    """Read what ``packed`` wrote."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
