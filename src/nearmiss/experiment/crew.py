@@ -14,13 +14,13 @@ from pathlib import Path
 import nearmiss
 from nearmiss.experiment.messages import Message, Order
 
-__all__ = ["Worker"]
+__all__ = ["THREAD_VARIABLES", "Worker"]
 
 _NUMBERS = count(1)
 # Started by path and not as a module: the current directory must not come into the worker's imports, and the package
 # must be found where the parent found it.
 _START = "import sys; sys.path.append(sys.argv[2]); from nearmiss.experiment.worker import main; main(int(sys.argv[1]))"
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 class Worker:
@@ -42,7 +42,7 @@ class Worker:
         self.log = logs / f"worker-{os.getpid()}-{next(_NUMBERS)}.log"
         self.connection, theirs = Pipe()
         package_root = str(Path(nearmiss.__file__).parent.parent)
-        environment = os.environ | dict.fromkeys(_THREAD_VARIABLES, str(threads)) | {"TOKENIZERS_PARALLELISM": "false"}
+        environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads)) | {"TOKENIZERS_PARALLELISM": "false"}
         with self.log.open("wb") as log, theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", _START, str(theirs.fileno()), package_root],

@@ -27,8 +27,17 @@ from nearmiss.text.corpus import Texts
 __all__ = ["fill_caches", "measure_surprisal"]
 
 
-def fill_caches(bench: Bench, keys: Sequence[RunKey], tell: EventListener) -> None:
+def fill_caches(bench: Bench, keys: Sequence[RunKey], tell: EventListener, cores: int | None = None) -> None:
     """Compute all that these runs read and no label changes, surprisal apart.
+
+    Parameters
+    ----------
+    bench, keys
+        Whose runs.
+    tell
+        Told how far it has come.
+    cores
+        Cores to take, those for surprisal among them; by default all that are free.
 
     Raises
     ------
@@ -37,7 +46,7 @@ def fill_caches(bench: Bench, keys: Sequence[RunKey], tell: EventListener) -> No
     """
     bench.check(keys)
     beside = bench.spec.threads if bench.readers_of_surprisal(keys) else 0
-    with _threads(max(1, usable_cores() - beside)):
+    with _threads(max(1, (cores or usable_cores()) - beside)):
         _encode(bench, tell)
         for name, source in bench.label_free_sources(keys).items():
             tell(Preparing(f"computing what strategies measure distances in ({name})"))

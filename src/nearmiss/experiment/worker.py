@@ -6,13 +6,12 @@ import faulthandler
 import os
 import threading
 import traceback
-from collections.abc import Callable
 from functools import cached_property
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from nearmiss.errors import NearmissError
-from nearmiss.experiment.events import Event
+from nearmiss.experiment.events import EventListener
 from nearmiss.experiment.messages import (
     Done,
     Failure,
@@ -30,18 +29,17 @@ from nearmiss.experiment.messages import (
 if TYPE_CHECKING:
     from nearmiss.experiment.build import Bench
 
-__all__ = ["main"]
+__all__ = ["Hand", "answer", "main"]
 
 
-class _Hand:
+class Hand:
     """Carries out orders at one workplace; what orders share is built once.
 
     Libraries are loaded here, and not with the first order, so that a worker can be hired before there is work.
     """
 
-    def __init__(self, workplace: Workplace, tell: Callable[[Event], None]) -> None:
+    def __init__(self, workplace: Workplace) -> None:
         self._workplace = workplace
-        self._tell = tell
 
         import torch
 
@@ -67,10 +65,11 @@ class _Hand:
             self._bench.classifier.prepare(corpus.texts)
         return self._bench
 
-    def carry_out(self, order: Order) -> Prepared | Done:
+    def carry_out(self, order: Order, tell: EventListener) -> Prepared | Done:
+        """Carry out one order, telling what happens."""
         match order:
             case FillCaches(keys):
-                self._fill_caches(self._bench, keys, self._tell)
+                self._fill_caches(self._bench, keys, tell, self._workplace.threads)
                 return Prepared(
                     self._bench.facts,
                     worker_bytes=self._bench.worker_bytes,
@@ -78,13 +77,13 @@ class _Hand:
                     readers_of_surprisal=self._bench.dispensable_readers_of_surprisal(keys),
                 )
             case MeasureSurprisal(keys):
-                return Prepared(self._bench.facts, self._measure_surprisal(self._bench, keys, self._tell))
+                return Prepared(self._bench.facts, self._measure_surprisal(self._bench, keys, tell))
             case Run(key):
-                self._carry_out_run(self._read_bench, key, self._workplace.out, self._tell)
+                self._carry_out_run(self._read_bench, key, self._workplace.out, tell)
             case Supervise(seed):
-                self._carry_out_supervision(self._read_bench, seed, self._workplace.out, self._tell)
+                self._carry_out_supervision(self._read_bench, seed, self._workplace.out, tell)
             case Profile(seed, strategies):
-                self._carry_out_profile(self._read_bench, seed, strategies, self._workplace.out, self._tell)
+                self._carry_out_profile(self._read_bench, seed, strategies, self._workplace.out, tell)
         return Done()
 
 
@@ -93,18 +92,19 @@ def main(descriptor: int) -> None:
     faulthandler.enable()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     with Connection(descriptor) as connection:
-        hand = _Hand(connection.recv(), connection.send)
+        hand = Hand(connection.recv())
         while True:
             try:
                 order = connection.recv()
             except EOFError:
                 return
-            connection.send(_answer(hand, order))
+            connection.send(answer(hand, order, connection.send))
 
 
-def _answer(hand: _Hand, order: Order) -> Message:
+def answer(hand: Hand, order: Order, tell: EventListener) -> Message:
+    """Carry out an order; what goes wrong is an answer as well."""
     try:
-        return hand.carry_out(order)
+        return hand.carry_out(order, tell)
     except NearmissError as error:
         return Failure(str(error), error)
     except Exception as error:  # a bug or a full disk must cost one run, not the grid; the log has the whole story
