@@ -6,13 +6,13 @@ This module and all it imports stay light, as does the process that uses it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Protocol, Self, cast
 
 from nearmiss.errors import InvalidInput, NearmissError, RunConflict
 from nearmiss.experiment.crew import Worker
@@ -32,7 +32,25 @@ from nearmiss.experiment.messages import (
 )
 from nearmiss.experiment.spec import ExperimentSpec, RunKey
 
-__all__ = ["Foreman", "Outcome", "Site", "refuse_conflict", "writing_to"]
+__all__ = ["Executor", "Foreman", "Outcome", "Overseer", "Site", "refuse_conflict", "remove_if_empty", "writing_to"]
+
+
+class Overseer(Protocol):
+    """Has shared work prepared once and jobs carried out, wherever that is; leaving it stops all of them."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    def prepare(self, keys: Sequence[RunKey] = ()) -> tuple[Skip, ...]:
+        """Do what these runs share, and name the strategies that cannot be run."""
+        ...
+
+    def carry_out(self, jobs: Mapping[Job, Path]) -> Iterator[Outcome]:
+        """Hand out the jobs, each with the file that will say why it failed, and give each when it is over."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +65,8 @@ class Site:
         Told what happens.
     workers, memory
         Jobs at once, and the bytes they may take together; None is what the machine offers.
+    executor
+        Who has the jobs carried out.
     """
 
     spec: ExperimentSpec
@@ -55,6 +75,7 @@ class Site:
     tell: EventListener
     workers: int | None
     memory: int | None
+    executor: Executor
 
     @classmethod
     def at(
@@ -66,8 +87,9 @@ class Site:
         on_event: EventListener | None,
         workers: int | None,
         memory: int | None,
+        executor: Executor | None = None,
     ) -> Self:
-        """Take what a caller said.
+        """Take what a caller said; processes of this machine do the work unless somebody else is named.
 
         Raises
         ------
@@ -82,7 +104,15 @@ class Site:
             raise InvalidInput(f"memory = {memory}: expected a number of bytes of at least 1")
         refuse_conflict(Path(out), spec)
         place = None if data_dir is None else Path(data_dir).absolute()
-        return cls(spec, Path(out), place, on_event or ignore, workers, memory)
+        return cls(spec, Path(out), place, on_event or ignore, workers, memory, executor or Foreman)
+
+    def overseer(self, n_jobs: int) -> Overseer:
+        """Find somebody to have this many jobs carried out here."""
+        return self.executor(self, n_jobs)
+
+
+#: Takes a site and the number of jobs there will be.
+Executor = Callable[[Site, int], Overseer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +171,7 @@ class Foreman:
     ) -> None:
         for worker in self._crew:
             worker.stop()
-        _remove_if_empty(self._site.out)  # a misspelt dataset must leave nothing behind
+        remove_if_empty(self._site.out)  # a misspelt dataset must leave nothing behind
 
     def prepare(self, keys: Sequence[RunKey] = ()) -> tuple[Skip, ...]:
         """Fill caches with all cores, in a process that then ends: this one stays light, and workers only read.
@@ -320,6 +350,7 @@ def writing_to(out: Path) -> Iterator[None]:
         raise InvalidInput(f"cannot write to {out}: {error.strerror}; choose another --out") from error
 
 
-def _remove_if_empty(directory: Path) -> None:
+def remove_if_empty(directory: Path) -> None:
+    """Take a directory away in which nothing was done."""
     if directory.is_dir() and not any(directory.iterdir()):
         directory.rmdir()

@@ -13,7 +13,7 @@ from pathlib import Path
 from nearmiss.errors import InvalidData
 from nearmiss.experiment.events import EventListener, TaskFailed, TaskFinished
 from nearmiss.experiment.failures import read_failure
-from nearmiss.experiment.foreman import Foreman, Site
+from nearmiss.experiment.foreman import Executor, Site
 from nearmiss.experiment.journal import read_finished, run_directory, write_atomically
 from nearmiss.experiment.messages import Job, Profile
 from nearmiss.experiment.records import BatchProfile
@@ -38,6 +38,7 @@ def profile_batches(
     memory: int | None = None,
     on_event: EventListener | None = None,
     data_dir: Path | str | None = None,
+    executor: Executor | None = None,
 ) -> tuple[BatchProfile, ...]:
     """Measure what kind of texts the finished runs of an experiment acquired, where that is not done yet.
 
@@ -46,7 +47,7 @@ def profile_batches(
 
     Parameters
     ----------
-    spec, out, workers, memory, on_event, data_dir
+    spec, out, workers, memory, on_event, data_dir, executor
         As for ``run_experiment``.
 
     Raises
@@ -56,7 +57,7 @@ def profile_batches(
     NearmissError
         The dataset or the classifier is not to be had.
     """
-    site = Site.at(spec, out, data_dir=data_dir, on_event=on_event, workers=workers, memory=memory)
+    site = Site.at(spec, out, data_dir=data_dir, on_event=on_event, workers=workers, memory=memory, executor=executor)
     wanted = {seed: _measurable(spec, site.out, seed) for seed in spec.seeds}
     jobs: dict[Job, Path] = {}
     for seed, strategies in wanted.items():
@@ -70,7 +71,13 @@ def profile_batches(
         trained = {each.seed for each in read_supervision(spec, site.out)}
         if missing := tuple(seed for seed in seeds if seed not in trained):
             full = run_supervision(
-                spec.replace(seeds=missing), out, workers=workers, memory=memory, on_event=on_event, data_dir=data_dir
+                spec.replace(seeds=missing),
+                out,
+                workers=workers,
+                memory=memory,
+                on_event=on_event,
+                data_dir=data_dir,
+                executor=executor,
             )
             trained |= {each.seed for each in full}
         jobs = {job: path for job, path in jobs.items() if isinstance(job, Profile) and job.seed in trained}
@@ -117,9 +124,9 @@ def write_profiles(path: Path, profiles: Mapping[str, BatchProfile]) -> None:
 
 
 def _carry_out(site: Site, jobs: Mapping[Job, Path]) -> None:
-    with Foreman(site, len(jobs)) as foreman:
-        foreman.prepare()
-        for outcome in foreman.carry_out(jobs):
+    with site.overseer(len(jobs)) as overseer:
+        overseer.prepare()
+        for outcome in overseer.carry_out(jobs):
             if outcome.failure is not None and isinstance(outcome.job, Profile):
                 site.tell(TaskFailed(profile_title(outcome.job.seed), outcome.failure.reason))
 

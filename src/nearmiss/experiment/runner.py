@@ -14,7 +14,7 @@ from pathlib import Path
 from nearmiss.errors import NearmissError
 from nearmiss.experiment.events import EventListener, RunFailed, RunFinished, RunSkipped
 from nearmiss.experiment.failures import note_failure, read_failure
-from nearmiss.experiment.foreman import Foreman, Site, writing_to
+from nearmiss.experiment.foreman import Executor, Site, writing_to
 from nearmiss.experiment.grids import record_grid
 from nearmiss.experiment.journal import FinishedRun, read_finished, read_lines, run_directory
 from nearmiss.experiment.messages import Failure, Job, Run
@@ -32,6 +32,7 @@ def run_experiment(
     memory: int | None = None,
     on_event: EventListener | None = None,
     data_dir: Path | str | None = None,
+    executor: Executor | None = None,
 ) -> ExperimentResult:
     """Carry out an experiment, or what remains of it, and return all its runs.
 
@@ -56,6 +57,8 @@ def run_experiment(
         Called in this process with what happens, while it happens.
     data_dir
         A folder that holds datasets as folders, for names that are not embedded.
+    executor
+        Who carries the runs out: by default processes of this machine; ``OnRay()`` for a Ray cluster.
 
     Raises
     ------
@@ -73,7 +76,7 @@ def run_experiment(
     >>> [record.n_labeled for record in result.runs[0].rounds]
     [90, 180]
     """
-    site = Site.at(spec, out, data_dir=data_dir, on_event=on_event, workers=workers, memory=memory)
+    site = Site.at(spec, out, data_dir=data_dir, on_event=on_event, workers=workers, memory=memory, executor=executor)
     grid = _Grid(site)
     grid.read_finished()
     if grid.unfinished:
@@ -155,8 +158,8 @@ class _Grid:
 
     def carry_out(self) -> None:
         site = self.site
-        with Foreman(site, len(self.unfinished)) as foreman:
-            for skip in foreman.prepare(self.unfinished):
+        with site.overseer(len(self.unfinished)) as overseer:
+            for skip in overseer.prepare(self.unfinished):
                 for key in [key for key in self.unfinished if key.strategy == skip.strategy]:
                     self.skipped[key] = skip.reason
                     note_failure(self._failure_path(key), skip.reason)
@@ -166,7 +169,7 @@ class _Grid:
                 record_grid(site.out, site.spec)
             self._clock.mark()
             jobs: dict[Job, Path] = {Run(key): self._failure_path(key) for key in self.unfinished}
-            for outcome in foreman.carry_out(jobs):
+            for outcome in overseer.carry_out(jobs):
                 self._clock.mark()
                 if not isinstance(outcome.job, Run):
                     continue

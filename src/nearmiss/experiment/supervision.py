@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from nearmiss.errors import InvalidData
 from nearmiss.experiment.events import EventListener, TaskFailed, TaskFinished
 from nearmiss.experiment.failures import read_failure
-from nearmiss.experiment.foreman import Foreman, Site, writing_to
+from nearmiss.experiment.foreman import Executor, Site, writing_to
 from nearmiss.experiment.grids import record_grid
 from nearmiss.experiment.messages import Job, Supervise
 from nearmiss.experiment.records import FullSupervision
@@ -51,6 +51,7 @@ def run_supervision(
     memory: int | None = None,
     on_event: EventListener | None = None,
     data_dir: Path | str | None = None,
+    executor: Executor | None = None,
 ) -> tuple[FullSupervision, ...]:
     """Train on the whole pool with each of the spec's seeds, where that is not done yet, and return what came of it.
 
@@ -60,7 +61,7 @@ def run_supervision(
 
     Parameters
     ----------
-    spec, out, workers, memory, on_event, data_dir
+    spec, out, workers, memory, on_event, data_dir, executor
         As for ``run_experiment``.
 
     Raises
@@ -79,7 +80,7 @@ def run_supervision(
     >>> full[0].seed, full[0].accuracy > 0.8
     (0, True)
     """
-    site = Site.at(spec, out, data_dir=data_dir, on_event=on_event, workers=workers, memory=memory)
+    site = Site.at(spec, out, data_dir=data_dir, on_event=on_event, workers=workers, memory=memory, executor=executor)
     done = {each.seed: each for each in read_supervision(spec, site.out)}
     for each in done.values():
         site.tell(TaskFinished(supervision_title(each.seed), f"accuracy {each.accuracy:.1%}", reused=True))
@@ -87,12 +88,12 @@ def run_supervision(
     if not missing:
         return tuple(done.values())
     jobs: dict[Job, Path] = {Supervise(seed): supervision_directory(site.out, spec, seed) / FAILURE for seed in missing}
-    with Foreman(site, len(jobs)) as foreman:
-        foreman.prepare()
+    with site.overseer(len(jobs)) as overseer:
+        overseer.prepare()
         if not (site.out / "spec.toml").exists():
             with writing_to(site.out):
                 record_grid(site.out, spec)
-        for outcome in foreman.carry_out(jobs):
+        for outcome in overseer.carry_out(jobs):
             if outcome.failure is not None and isinstance(outcome.job, Supervise):
                 site.tell(TaskFailed(supervision_title(outcome.job.seed), outcome.failure.reason))
     return read_supervision(spec, site.out)
