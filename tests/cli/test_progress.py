@@ -46,6 +46,16 @@ def test_counts_rounds_of_all_runs(display):
     assert [task.description for task in display._progress.tasks] == ["all runs"]
 
 
+def test_a_run_that_is_taken_up_again_counts_its_rounds_once(display):
+    key = RunKey("cal", 0)
+    display(RunStarted(key, 1, ROUNDS))
+    display(RoundFinished(key, 1, 20, 0.9, ROUNDS))
+    display(RunStarted(key, 3, ROUNDS))  # its process died, after a round that it could not tell of
+    assert overall(display).completed == 3
+    display(RoundFinished(key, 3, 20, 0.9, ROUNDS))
+    assert overall(display).completed == 4
+
+
 def test_reused_runs_and_rounds_count_as_done(display):
     display(RunFinished(RunKey("random", 0), ROUNDS, 0.8, reused=True))
     display(Preparing("reading", 1.0))

@@ -147,8 +147,11 @@ class ExperimentDisplay:
 
     def _start(self, key: RunKey, rounds_done: int, rounds_total: int) -> None:
         self._count_rounds(rounds_total)
-        self._progress.update(self._task(key, rounds_total), completed=rounds_done)
-        self._progress.advance(self._overall, rounds_done)
+        task = self._task(key, rounds_total)
+        # More than none where a run is taken up again whose process died.
+        shown = next(each.completed for each in self._progress.tasks if each.id == task)
+        self._progress.update(task, completed=rounds_done)
+        self._progress.advance(self._overall, rounds_done - shown)
 
     def _finish(self, key: RunKey, rounds_total: int, accuracy: float, reused: bool) -> None:
         if reused:
