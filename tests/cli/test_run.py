@@ -96,6 +96,9 @@ def test_columns_of_ones_own(nearmiss, tmp_path):
         (("--dataset", "banking77", "-s", "randm"), "did you mean 'random'"),
         (("--dataset", "banking77", "-s", "random", "--budget", "nine"), "budget"),
         (("--dataset", "banking77", "-s", "random", "--classifier", "tfdf"), "did you mean 'tfidf'"),
+        (("--dataset", "banking77", "-s", "random", "--executor", "rai"), "did you mean 'ray'"),
+        (("--dataset", "banking77", "-s", "random", "--address", "auto"), "add --executor ray"),
+        (("--dataset", "banking77", "-s", "random", "--gpus-per-run", "1"), "--gpus-per-run is for a Ray cluster"),
     ],
 )
 def test_refusals(nearmiss, tmp_path, arguments, message):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from nearmiss.experiment.foreman import Executor
     from nearmiss.experiment.spec import ExperimentSpec
 
 __all__ = ["run"]
@@ -55,6 +56,22 @@ def run(
     data_dir: Annotated[
         Path | None, typer.Option(envvar="NEARMISS_DATA_DIR", help="Folder that holds datasets as folders.")
     ] = None,
+    executor: Annotated[
+        str, typer.Option(help="Who carries the runs out: local (processes of this machine), or ray (a Ray cluster).")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="With ray: the cluster, as HOST:PORT, auto or local [default: RAY_ADDRESS, else this machine]. Its "
+            "nodes must all have nearmiss and see --out under one path."
+        ),
+    ] = None,
+    cpus_per_run: Annotated[
+        float | None, typer.Option(help="With ray: processors kept free for each run [default: the spec's threads].")
+    ] = None,
+    gpus_per_run: Annotated[
+        float | None, typer.Option(help="With ray: GPUs for each run; a fraction shares one [default: none].")
+    ] = None,
 ) -> None:
     """Simulate active learning: every strategy with every seed, and random beside them, then a table and a report.
 
@@ -85,6 +102,7 @@ def run(
         "max_pool": max_pool,
         "max_test": max_test,
     }
+    carried_out_by = _executor(executor, address, cpus_per_run, gpus_per_run)
     wanted = _spec(spec, {k: v for k, v in changes.items() if v is not None}, classifier, option or [])
     folder = re.sub(r"[^\w +-]+", "-", wanted.name)  # a name may be anything; a folder stays where it belongs
     directory = out if out is not None else Path("runs") / folder
@@ -94,13 +112,25 @@ def run(
     try:
         with displays[0] as display:
             result = run_experiment(
-                wanted, directory, workers=workers, memory=all_memory, on_event=display, data_dir=data_dir
+                wanted,
+                directory,
+                workers=workers,
+                memory=all_memory,
+                on_event=display,
+                data_dir=data_dir,
+                executor=carried_out_by,
             )
         if full_supervision:
             displays.append(ExperimentDisplay(len(wanted.seeds), console, jobs="trainings on the whole pool"))
             with displays[1] as display:
                 run_supervision(
-                    wanted, directory, workers=workers, memory=all_memory, on_event=display, data_dir=data_dir
+                    wanted,
+                    directory,
+                    workers=workers,
+                    memory=all_memory,
+                    on_event=display,
+                    data_dir=data_dir,
+                    executor=carried_out_by,
                 )
     except KeyboardInterrupt:
         typer.echo("\nnearmiss: stopped; finished rounds are saved, the same command goes on from there", err=True)
@@ -115,6 +145,23 @@ def run(
     console.print(written, markup=False, highlight=False, soft_wrap=True)
     if any(display.failed for display in displays):
         raise typer.Exit(1)
+
+
+def _executor(
+    name: str, address: str | None, cpus_per_run: float | None, gpus_per_run: float | None
+) -> Executor | None:
+    from nearmiss.errors import InvalidInput, UnknownName
+
+    if name not in ("local", "ray"):
+        raise UnknownName.among("executor", name, ("local", "ray"))
+    if name == "ray":
+        from nearmiss.experiment.on_ray import OnRay
+
+        return OnRay(address, cpus_per_run, gpus_per_run or 0.0)
+    given = {"--address": address, "--cpus-per-run": cpus_per_run, "--gpus-per-run": gpus_per_run}
+    for flag in (flag for flag, value in given.items() if value is not None):
+        raise InvalidInput(f"{flag} is for a Ray cluster; add --executor ray, or leave it out")
+    return None
 
 
 def _spec(path: Path | None, changes: dict[str, object], classifier: str | None, options: list[str]) -> ExperimentSpec:
