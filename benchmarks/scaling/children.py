@@ -73,7 +73,8 @@ def _memory_of(pid: int) -> int:
 def main() -> None:
     """Carry out the selection that the settings describe, and print what it gave."""
     settings = json.loads(sys.argv[1])
-    executor = RayExecutor(workers=settings["workers"]) if settings["workers"] else StreamingExecutor()
+    ray = RayExecutor(workers=settings["workers"], cpus=settings.get("cpus", 1.0)) if settings["workers"] else None
+    executor = ray or StreamingExecutor()
     pool = ShardedPool.open(settings["pool"])
     labels = read_labels(settings["labels"]) if "labels" in settings else some_labels(pool.rows, settings["m"])
     begun: dict[str, float] = {}

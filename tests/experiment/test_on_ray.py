@@ -101,7 +101,7 @@ def test_killed_processes_are_replaced_and_the_results_are_those_of_this_machine
 
 
 def test_a_run_that_is_killed_too_often_costs_only_itself(cluster, small, tmp_path, monkeypatch):
-    monkeypatch.setattr(on_ray, "_RETRIES", 0)
+    monkeypatch.setattr(on_ray, "RETRIES", 0)
     out, doomed, killed = tmp_path / "out", RunKey("cal:k=3", 0), []
 
     def kill(event):

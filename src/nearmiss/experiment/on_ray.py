@@ -6,20 +6,17 @@ do. Every node must have this version of nearmiss, and must see the results' dir
 
 from __future__ import annotations
 
-import logging
 import math
 import os
-import socket
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from nearmiss._version import __version__
-from nearmiss.errors import InvalidInput, MissingExtra, NearmissError
+from nearmiss.errors import InvalidInput, NearmissError
 from nearmiss.experiment.crew import THREAD_VARIABLES
 from nearmiss.experiment.events import Preparing
 from nearmiss.experiment.failures import forget_failure, note_failure
@@ -37,6 +34,7 @@ from nearmiss.experiment.messages import (
     Skip,
     Workplace,
 )
+from nearmiss.experiment.ray_cluster import RETRIES, Joined, first_line, join_cluster
 from nearmiss.experiment.ray_desk import Desk, Mailbox, carry_out_at
 from nearmiss.experiment.spec import RunKey
 
@@ -45,10 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OnRay"]
 
-#: How often a task whose process died is taken up again.
-_RETRIES = 3
 _POLL_SECONDS = 0.2
-_CONNECT_SECONDS = 10.0
 #: For processes to end that were told to; a journal's lock waits longer for those that take their time.
 _STOP_SECONDS = 5.0
 #: What decides about caches, downloads and waiting threads must be the same wherever a task runs.
@@ -118,8 +113,7 @@ class _RayOverseer:
         self._at_once = min(n_jobs, site.workers or n_jobs)
         self._bytes_per_run = 0
         self._desk_of_runs = self._desk(site.spec.threads)
-        self._is_own = False
-        self._is_connected_here = False
+        self._joined = Joined(here=False, own=False)
         self._mailbox: Any = None  # Ray's handles have no type that says what can be called
         self._open: set[ObjectRef[Message]] = set()
 
@@ -127,7 +121,7 @@ class _RayOverseer:
         with writing_to(self._site.out):
             self._site.out.mkdir(parents=True, exist_ok=True)
         try:
-            self._connect()
+            self._joined = join_cluster(self._cluster.address, "executor 'ray'")
             self._mailbox = _open_mailbox()
         except BaseException:
             self._leave()
@@ -153,7 +147,7 @@ class _RayOverseer:
         site.tell(Preparing("starting on Ray"))
         self._require_room()
         # Nobody else is on a cluster of one's own; on another, to ask for a whole node could mean to wait for ever.
-        cores = usable_cores() if self._is_own else max(1, int(self._cpus))
+        cores = usable_cores() if self._joined.own else max(1, int(self._cpus))
         read = self._task(self._desk(cores), max(self._cpus, cores - math.ceil(self._cpus)))
         measure = self._task(self._desk_of_runs, self._cpus)
         reading, measuring = read(FillCaches(keys)), measure(MeasureSurprisal(keys))
@@ -202,55 +196,13 @@ class _RayOverseer:
                     note_failure(jobs[job], failure.reason)
                 yield Outcome(job, failure)
 
-    def _connect(self) -> None:
-        """Join the cluster that is meant, or start one.
-
-        Raises
-        ------
-        MissingExtra
-            Ray is not installed.
-        InvalidInput
-            No cluster answers, or this process is connected already.
-        """
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        # Its own default is without end: a run that never fits into memory would go round for ever.
-        os.environ.setdefault("RAY_task_oom_retries", str(_RETRIES))
-        try:
-            import ray
-        except ImportError:
-            raise MissingExtra("executor 'ray'", "ray", "ray") from None
-        asked = self._cluster.address
-        if ray.is_initialized():
-            if asked is not None:
-                raise InvalidInput(
-                    f"this process is connected to a Ray cluster already; leave the address {asked!r} out to use it"
-                )
-            return
-        address = asked or os.environ.get("RAY_ADDRESS") or "local"
-        self._is_connected_here, self._is_own = True, address == "local"
-        if self._is_own:
-            with _no_greeting():
-                cores = usable_cores()
-                ray.init("local", num_cpus=cores, include_dashboard=False, log_to_driver=False, configure_logging=False)
-            return
-        try:
-            _knock(address)
-            with _no_greeting():
-                ray.init(address, log_to_driver=False, configure_logging=False)
-        except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-            told = " ".join(str(error).split())
-            raise InvalidInput(
-                f"no Ray cluster at {address!r} ({told}); start one with `ray start --head`, or leave "
-                "the address out for one on this machine"
-            ) from error
-
     def _require_room(self) -> None:
         """Refuse what will never fit into a cluster of one's own; say so where nodes may still come."""
         cpus, gpus = self._cpus, self._cluster.gpus_per_run
         if any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in _nodes()):
             return
         told = f"a run is to have {cpus:g} CPUs and {gpus:g} GPUs, which no node of the cluster has"
-        if self._is_own:
+        if self._joined.own:
             raise InvalidInput(f"{told}; lower --cpus-per-run or --gpus-per-run, or name another --address")
         self._site.tell(Preparing(f"{told} now: waiting for one"))
 
@@ -282,7 +234,7 @@ class _RayOverseer:
             num_cpus=cpus,
             num_gpus=gpus,
             memory=memory,
-            max_retries=_RETRIES,
+            max_retries=RETRIES,
             max_calls=1 if gpus else 0,  # a process gives a GPU's memory back when it ends
             runtime_env={"env_vars": variables},
         )(carry_out_at)
@@ -314,14 +266,14 @@ class _RayOverseer:
         try:
             return ray.get(ref)
         except exceptions.RayTaskError as error:
-            return Failure(f"{type(error.cause).__name__}: {_first_line(error.cause)}")
+            return Failure(f"{type(error.cause).__name__}: {first_line(error.cause)}")
         except (exceptions.WorkerCrashedError, exceptions.OutOfMemoryError, exceptions.NodeDiedError) as error:
             return Failure(
                 f"its process died, as did those that took it up again ({type(error).__name__}), most likely for want "
                 "of memory; use fewer workers or a smaller pool"
             )
         except exceptions.RayError as error:
-            return Failure(f"{type(error).__name__}: {_first_line(error)}")
+            return Failure(f"{type(error).__name__}: {first_line(error)}")
 
     def _leave(self) -> None:
         """Stop what runs, then what was started or joined here. Journals and caches survive a kill."""
@@ -337,10 +289,7 @@ class _RayOverseer:
                 import ray
 
                 ray.kill(self._mailbox)
-            if self._is_connected_here:
-                import ray
-
-                ray.shutdown()
+            self._joined.leave()
             remove_if_empty(self._site.out)
 
 
@@ -355,34 +304,9 @@ def _open_mailbox() -> Any:  # noqa: ANN401
     except exceptions.RayError as error:
         raise NearmissError(
             f"no process with nearmiss could be started on the cluster; install nearmiss {__version__} on all its "
-            f"nodes ({_first_line(error)})"
+            f"nodes ({first_line(error)})"
         ) from error
     return mailbox
-
-
-@contextmanager
-def _no_greeting() -> Iterator[None]:
-    """Keep Ray from greeting in the midst of the progress that is shown; it says what went wrong all the same."""
-    logger = logging.getLogger("ray")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-def _knock(address: str) -> None:
-    """Ask whether anybody listens: Ray itself would try for minutes, and then end the process.
-
-    Raises
-    ------
-    OSError
-        Nobody does.
-    """
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
 
 
 def _nodes() -> list[dict[str, float]]:
@@ -391,7 +315,3 @@ def _nodes() -> list[dict[str, float]]:
 
     nodes: Any = ray.nodes  # untyped
     return [node["Resources"] for node in nodes() if node["Alive"]]
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO
@@ -51,9 +50,12 @@ def cut_into_shards(file: CorpusFile, address: str, rows: int = 50_000) -> Cut:
     if rows < 1:
         raise InvalidInput(f"shards of {rows} rows; take at least 1")
     ids = [str(each) for each in file.row_ids]
-    if len(set(ids)) < len(ids):
-        twice = next(name for name, count in Counter(ids).items() if count > 1)
-        raise InvalidInput(f"the id {twice!r} occurs twice; labels are joined by id, so give each row its own")
+    column = file.columns.row_id
+    if column is not None and [str(value) for value in file.table.column(column).to_pylist()] != ids:
+        raise InvalidInput(
+            f"column {column!r} does not name each row once, and labels are joined by id; name another (--id-column), "
+            "or rename this one to have rows named by their numbers"
+        )
     folder = Folder(address)
     if folder.exists("part-00000.parquet"):
         raise InvalidInput(f"{address} holds shards already; name another folder, or remove them")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from nearmiss.errors import InvalidInput, MissingExtra, NearmissError
+from nearmiss.errors import InvalidInput, NearmissError
+from nearmiss.experiment.ray_cluster import first_line, join_cluster
 from nearmiss.scale.pool import Shard
 from nearmiss.scale.work import Arrays, Finished, Work, attempt, packed, unpacked
 
@@ -32,7 +33,8 @@ class RayExecutor:
     Attributes
     ----------
     address
-        Of the cluster, ``auto`` or ``ray://host:10001``; None starts one on this machine, and ends it.
+        Of the cluster, ``host:port`` or ``auto``; None is the one this process is connected to, or that
+        ``RAY_ADDRESS`` names, or one on this machine that ends with the work.
     workers
         Shards at once; None is as many as the cluster has room for.
     cpus, gpus
@@ -99,42 +101,22 @@ class RayExecutor:
                     )
             except ray.exceptions.RayError as error:
                 kept = "what is finished is kept, and the same call goes on from there"
-                raise NearmissError(f"Ray gave up: {_first_line(error)}; {kept}") from error
+                raise NearmissError(f"Ray gave up: {first_line(error)}; {kept}") from error
 
     @contextmanager
     def ready(self) -> Iterator[None]:
         """Be connected to the cluster; one that is begun here is ended here. Errors as ``run``."""
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        joined = join_cluster(None if _is_connected() else self.address, "executor 'ray'", _OBJECT_STORE_BYTES)
         try:
-            import ray
             import ray.data
-        except ImportError as error:
-            raise MissingExtra("carrying out work on a cluster", "ray", "ray[data]") from error
-        begun = not ray.is_initialized()
-        if begun:
-            try:
-                if self.address:
-                    ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
-                else:
-                    ray.init(
-                        address="local",
-                        object_store_memory=_OBJECT_STORE_BYTES,
-                        include_dashboard=False,
-                        log_to_driver=False,
-                        logging_level=logging.ERROR,
-                    )
-            except (ConnectionError, ValueError, RuntimeError) as error:
-                where = self.address or "on this machine"
-                raise InvalidInput(f"no Ray cluster {where}: {_first_line(error)}") from error
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
-        context.execution_options.preserve_order = False
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        try:
+
+            context = ray.data.DataContext.get_current()
+            context.enable_progress_bars = False
+            context.execution_options.preserve_order = False
+            logging.getLogger("ray.data").setLevel(logging.ERROR)
             yield
         finally:
-            if begun:
-                ray.shutdown()
+            joined.leave()
 
     def _room(self, has: Mapping[str, float]) -> int:
         """Count the actors that fit in, and refuse what never will."""
@@ -184,6 +166,6 @@ def _answer(do: Callable[[Shard], Arrays] | None, row: dict[str, Any]) -> dict[s
     return answer | {"arrays": packed(finished.arrays), "fault": finished.fault}
 
 
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+def _is_connected() -> bool:
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
