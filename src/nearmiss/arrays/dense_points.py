@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from functools import cached_property
+from weakref import proxy
 
 import numpy as np
 import numpy.typing as npt
@@ -68,7 +69,7 @@ class PreparedFrame:
     """References moved to their mean, scaled to a safe magnitude and laid out for products, in one precision."""
 
     def __init__(self, owner: DensePoints, dtype: torch.dtype) -> None:
-        self._owner = owner
+        self._owner: DensePoints = proxy(owner)  # which keeps this: a cycle would keep both till garbage is collected
         self._dtype = dtype
         on_host = owner.device.type == "cpu"
         self._dimension = owner.x.shape[1]
@@ -141,7 +142,7 @@ class _PlainFrame:
     scale = 1.0
 
     def __init__(self, owner: DensePoints) -> None:
-        self._owner = owner
+        self._owner: DensePoints = proxy(owner)  # which keeps this: a cycle would keep both till garbage is collected
         dimension = owner.x.shape[1]
         self.pieces = tuple(row_blocks(owner.n_references, dimension * owner.y.itemsize, PIECE_BYTES))
         self._squares = owner.squares.to(owner.y.dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from weakref import proxy
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,7 @@ class _SparseFrame:
     scale = 1.0
 
     def __init__(self, owner: SparsePoints) -> None:
-        self._owner = owner
+        self._owner: SparsePoints = proxy(owner)  # which keeps this
         # A sparse product with every entry filled takes 12 bytes an entry beside the dense block's 8.
         self.pieces = tuple(row_blocks(owner.n_references, 1, PIECE_ROWS))
         self.row_bytes = 20 * min(owner.n_references, PIECE_ROWS)

@@ -20,7 +20,7 @@ __all__ = ["BATCH_ROWS", "ColumnsOfPool", "RowBatch", "Shard", "ShardedPool"]
 
 #: Texts read and scored together: enough that matrix products run at full speed, and few enough that a batch with its
 #: neighbours takes some hundred megabytes.
-BATCH_ROWS = 32_768
+BATCH_ROWS = 16_384
 
 
 @dataclass(frozen=True, slots=True)

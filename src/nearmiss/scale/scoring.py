@@ -91,19 +91,18 @@ class ScoreShard:
 
         def do(shard: Shard) -> Arrays:
             best = Best.none()
-            for whole in self.source.batches(shard, needs, self.batch_rows):
-                batch = whole.kept(self.labeled.rows)
-                if not len(batch.rows):
-                    continue
+            for batch in self.source.batches(shard, needs, self.batch_rows):
+                # Labelled rows are scored too and left out after: batches alike in shape are what kernels are kept for.
                 view = PoolView(len(batch.rows), batch.signals, self.labeled.signals, self.labeled.labels)
                 try:
                     scores = self.strategy.scores(view)
                 except InvalidArray as error:
                     raise BadShard(
-                        f"{self.source.pool.address}/{shard.name}, rows {whole.rows[0] - shard.start} to "
-                        f"{whole.rows[-1] - shard.start}: {error}"
+                        f"{self.source.pool.address}/{shard.name}, rows {batch.rows[0] - shard.start} to "
+                        f"{batch.rows[-1] - shard.start}: {error}"
                     ) from error
-                found = Best(batch.rows, self.labeled.candidates(batch.rows), scores)
+                kept = ~np.isin(batch.rows, self.labeled.rows)
+                found = Best(batch.rows[kept], self.labeled.candidates(batch.rows[kept]), scores[kept])
                 best = merged([best, best_of(found, self.n, draws)], self.n, draws)
             return _arrays(best)
 
