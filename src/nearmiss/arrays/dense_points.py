@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from functools import cached_property
-from weakref import proxy
 
 import numpy as np
 import numpy.typing as npt
@@ -65,37 +64,60 @@ class _PresentPiece(threading.local):
     references: Tensor
 
 
+class GivenRows:
+    """Queries and references as they were given; what is prepared of them holds this, and not those who prepare it."""
+
+    def __init__(self, queries: Tensor, references: Tensor, kept: npt.NDArray[np.int64]) -> None:
+        self.x, self.y = queries, references
+        self.n_queries, self.n_references = len(queries), len(kept)
+        self.device = queries.device
+        self.kept = None if len(kept) == len(references) else torch.from_numpy(kept).to(self.device)
+
+    @cached_property
+    def squares(self) -> Tensor:
+        """Squared norms of the references, float64, shape (m,)."""
+        return dense_squared_norms(self.y)
+
+    def query_rows(self, rows: Rows) -> Tensor:
+        """Give some of the queries."""
+        return self.x[rows] if isinstance(rows, slice) else self.x.index_select(0, rows)
+
+    def reference_rows(self, columns: slice) -> Tensor:
+        """Give some of the references that take part."""
+        return self.y[columns] if self.kept is None else self.y.index_select(0, self.kept[columns])
+
+
 class PreparedFrame:
     """References moved to their mean, scaled to a safe magnitude and laid out for products, in one precision."""
 
-    def __init__(self, owner: DensePoints, dtype: torch.dtype) -> None:
-        self._owner: DensePoints = proxy(owner)  # which keeps this: a cycle would keep both till garbage is collected
+    def __init__(self, given: GivenRows, dtype: torch.dtype) -> None:
+        self._given = given
         self._dtype = dtype
-        on_host = owner.device.type == "cpu"
-        self._dimension = owner.x.shape[1]
+        on_host = given.device.type == "cpu"
+        self._dimension = given.x.shape[1]
         # Where there is room between the entries and the norm, it is filled with zeros.
         self._width = self._dimension + 1 if on_host else -(-(self._dimension + 1) // DEVICE_ENTRIES) * DEVICE_ENTRIES
         row_bytes = self._width * dtype.itemsize
-        self.pieces = tuple(row_blocks(owner.n_references, row_bytes, block_bytes(owner.device, PIECE_BYTES)))
-        self.scale = power_of_two(max(largest_magnitude(owner.reference_rows(piece)) for piece in self.pieces))
-        total = torch.zeros(self._dimension, dtype=torch.float64, device=owner.device)
+        self.pieces = tuple(row_blocks(given.n_references, row_bytes, block_bytes(given.device, PIECE_BYTES)))
+        self.scale = power_of_two(max(largest_magnitude(given.reference_rows(piece)) for piece in self.pieces))
+        total = torch.zeros(self._dimension, dtype=torch.float64, device=given.device)
         for piece in self.pieces:
-            total += (owner.reference_rows(piece) * self.scale).sum(dim=0, dtype=torch.float64)
-        self._center = (total / owner.n_references).to(dtype)
+            total += (given.reference_rows(piece) * self.scale).sum(dim=0, dtype=torch.float64)
+        self._center = (total / given.n_references).to(dtype)
         self._present = _PresentPiece()
         self.references: Tensor | None = None
-        if owner.n_references * row_bytes <= _kept_bytes(owner.device):
-            self.references = self._empty(owner.n_references)
+        if given.n_references * row_bytes <= _kept_bytes(given.device):
+            self.references = self._empty(given.n_references)
             for piece in self.pieces:
                 self._prepare(piece, self.references[piece])
         largest = max(float(self._piece(piece)[:, -1].max()) for piece in self.pieces)
         self.radius = largest**0.5 * (1 + torch.finfo(dtype).eps)
         widest = max(piece.stop - piece.start for piece in self.pieces)
         self.row_bytes = (widest + 2 * self._width) * dtype.itemsize
-        self._room = Room(dtype, owner.device)
+        self._room = Room(dtype, given.device)
 
     def _empty(self, n: int) -> Tensor:
-        matrix = torch.empty((n, self._width), dtype=self._dtype, device=self._owner.device)
+        matrix = torch.empty((n, self._width), dtype=self._dtype, device=self._given.device)
         matrix[:, self._dimension : -1] = 0
         return matrix
 
@@ -106,7 +128,7 @@ class PreparedFrame:
 
     def _prepare(self, columns: slice, out: Tensor) -> Tensor:
         """Write (−2ŷ, ‖ŷ‖²) of some references."""
-        self._move(self._owner.reference_rows(columns), out)
+        self._move(self._given.reference_rows(columns), out)
         out[:, -1] = dense_squared_norms(out[:, :-1])
         out[:, :-1] *= -2
         return out
@@ -127,7 +149,7 @@ class PreparedFrame:
 
     def block(self, rows: Rows) -> Block:
         """Move some queries as the references were moved."""
-        given = self._owner.query_rows(rows)
+        given = self._given.query_rows(rows)
         moved = self._empty(len(given))
         self._move(given, moved)
         norms = _norms(moved[:, :-1]).to(torch.float64)
@@ -141,27 +163,27 @@ class _PlainFrame:
 
     scale = 1.0
 
-    def __init__(self, owner: DensePoints) -> None:
-        self._owner: DensePoints = proxy(owner)  # which keeps this: a cycle would keep both till garbage is collected
-        dimension = owner.x.shape[1]
-        self.pieces = tuple(row_blocks(owner.n_references, dimension * owner.y.itemsize, PIECE_BYTES))
-        self._squares = owner.squares.to(owner.y.dtype)
-        self._radius = float(owner.squares.max()) ** 0.5 * (1 + torch.finfo(owner.y.dtype).eps)
+    def __init__(self, given: GivenRows) -> None:
+        self._given = given
+        dimension = given.x.shape[1]
+        self.pieces = tuple(row_blocks(given.n_references, dimension * given.y.itemsize, PIECE_BYTES))
+        self._squares = given.squares.to(given.y.dtype)
+        self._radius = float(given.squares.max()) ** 0.5 * (1 + torch.finfo(given.y.dtype).eps)
         # The −2 of the key goes to the fewer.
-        self._doubled = owner.y * -2 if owner.n_references <= owner.n_queries else None
+        self._doubled = given.y * -2 if given.n_references <= given.n_queries else None
         widest = max(piece.stop - piece.start for piece in self.pieces)
-        self.row_bytes = (widest + 2 * dimension) * owner.y.itemsize
-        self._room = Room(owner.y.dtype, owner.device)
+        self.row_bytes = (widest + 2 * dimension) * given.y.itemsize
+        self._room = Room(given.y.dtype, given.device)
 
     def keys(self, moved: Tensor, columns: slice) -> Tensor:
         """Multiply queries and some references."""
-        references = (self._owner.y if self._doubled is None else self._doubled)[columns]
+        references = (self._given.y if self._doubled is None else self._doubled)[columns]
         products = row_products(moved, references, out=self._room.of(len(moved), len(references)))
         return products.add_(self._squares[columns])
 
     def block(self, rows: Rows) -> Block:
         """Take some queries."""
-        queries = self._owner.query_rows(rows)
+        queries = self._given.query_rows(rows)
         norms = _norms(queries).to(torch.float64)
         error = error_bound(norms, self._radius, queries.shape[1], queries.dtype)
         return Block(norms.square(), error, queries * -2 if self._doubled is None else queries, self)
@@ -195,26 +217,20 @@ class DensePoints:
     """Dense points; ``kept`` are the rows of references that take part."""
 
     def __init__(self, queries: Tensor, references: Tensor, kept: npt.NDArray[np.int64]) -> None:
-        self.x, self.y = queries, references
-        self.n_queries, self.n_references = len(queries), len(kept)
-        self.device = queries.device
+        self._given = given = GivenRows(queries, references, kept)
+        self.x, self.y, self.device = given.x, given.y, given.device
+        self.n_queries, self.n_references = given.n_queries, given.n_references
         self._differences = Room(torch.float64, queries.device)
         self._precise: PreparedFrame | None = None
         self._lock = threading.Lock()
-        self._kept = None if len(kept) == len(references) else torch.from_numpy(kept).to(self.device)
 
     @property
     def precise(self) -> Frame:
         """The fast route in float64."""
         with self._lock:  # whichever thread asks first
             if self._precise is None:
-                self._precise = PreparedFrame(self, torch.float64)
+                self._precise = PreparedFrame(self._given, torch.float64)
             return self._precise
-
-    @cached_property
-    def squares(self) -> Tensor:
-        """Squared norms of the references, float64, shape (m,)."""
-        return dense_squared_norms(self.y)
 
     @cached_property
     def fast(self) -> Frame:
@@ -222,26 +238,26 @@ class DensePoints:
         dtype = torch.promote_types(self.x.dtype, self.y.dtype)
         if dtype == torch.float64 or not _multiplies_in_float32():
             return self.precise
-        return _PlainFrame(self) if self._may_stay() else PreparedFrame(self, dtype)
+        return _PlainFrame(self._given) if self._may_stay() else PreparedFrame(self._given, dtype)
 
     def _may_stay(self) -> bool:
         """Tell whether a copy would cost more than it saves, and the bounds are hardly wider without it."""
-        if min(self.n_queries, self.n_references) >= self.x.shape[1] or self._kept is not None:
+        if min(self.n_queries, self.n_references) >= self.x.shape[1] or self._given.kept is not None:
             return False
         magnitudes = largest_magnitude(self.x), largest_magnitude(self.y)
         if self.x.dtype != self.y.dtype or any(power_of_two(each) != 1 for each in magnitudes):
             return False
         # Norms about the mean are little shorter than norms where the mean itself is short.
         mean = self.y.mean(dim=0)
-        return 4 * float(mean @ mean) <= float(self.squares.mean())
+        return 4 * float(mean @ mean) <= float(self._given.squares.mean())
 
     def query_rows(self, rows: Rows) -> Tensor:
         """Give some of the queries."""
-        return self.x[rows] if isinstance(rows, slice) else self.x.index_select(0, rows)
+        return self._given.query_rows(rows)
 
     def reference_rows(self, columns: slice) -> Tensor:
         """Give some of the references that take part."""
-        return self.y[columns] if self._kept is None else self.y.index_select(0, self._kept[columns])
+        return self._given.reference_rows(columns)
 
     def distances(self, rows: Rows, columns: Tensor) -> Tensor:
         """Compute Euclidean distances by differences in float64: B queries, (B, K) references each."""
@@ -250,7 +266,7 @@ class DensePoints:
         out = torch.empty((n, width), dtype=torch.float64, device=self.device)
         for part in row_blocks(n, width * dimension * 8, block_bytes(self.device, DIFFERENCE_BYTES)):
             flat = columns[part].flatten()
-            kept = flat if self._kept is None else self._kept[flat]
+            kept = flat if self._given.kept is None else self._given.kept[flat]
             # Converted first: a subtraction that mixes precisions is several times as slow.
             references = self._differences.of(len(flat), dimension).copy_(self.y.index_select(0, kept))
             queries = self.query_rows(_part(rows, part)).to(torch.float64)

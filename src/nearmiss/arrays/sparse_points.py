@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from weakref import proxy
 
 import numpy as np
 import numpy.typing as npt
@@ -37,25 +36,27 @@ class _SparseFrame:
 
     scale = 1.0
 
-    def __init__(self, owner: SparsePoints) -> None:
-        self._owner: SparsePoints = proxy(owner)  # which keeps this
+    def __init__(self, queries: Sparse, references: Sparse) -> None:
+        # The rows themselves, and not whoever keeps this: a cycle would keep both until garbage is collected.
+        self._x, self._y = queries, references
+        n = references.shape[0]
         # A sparse product with every entry filled takes 12 bytes an entry beside the dense block's 8.
-        self.pieces = tuple(row_blocks(owner.n_references, 1, PIECE_ROWS))
-        self.row_bytes = 20 * min(owner.n_references, PIECE_ROWS)
-        self.squares = torch.from_numpy(_squares(owner.y))
+        self.pieces = tuple(row_blocks(n, 1, PIECE_ROWS))
+        self.row_bytes = 20 * min(n, PIECE_ROWS)
+        self.squares = torch.from_numpy(_squares(references))
         self._radius = float(self.squares.max()) ** 0.5 * (1 + 2.0**-20)
-        self._terms = int(np.diff(owner.x.indptr).max(initial=0) + np.diff(owner.y.indptr).max(initial=0))
+        self._terms = int(np.diff(queries.indptr).max(initial=0) + np.diff(references.indptr).max(initial=0))
         self._last: tuple[slice, Sparse] | None = None
 
     def piece(self, columns: slice) -> Sparse:
         """Return transposed references; the last piece asked for is kept."""
         last = self._last  # read once: other threads ask for pieces too
         if last is None or last[0] != columns:
-            last = self._last = columns, sparse.csr_array(self._owner.y[columns].T)
+            last = self._last = columns, sparse.csr_array(self._y[columns].T)
         return last[1]
 
     def block(self, rows: Rows) -> QueryBlock:
-        picked = self._owner.query_rows(rows)
+        picked = _picked(self._x, rows)
         squares = torch.from_numpy(_squares(picked))
         error = error_bound(squares.sqrt(), self._radius, self._terms, torch.float64)
         return _Block(squares, error, picked, self)
@@ -64,6 +65,11 @@ class _SparseFrame:
 def _squares(csr: Sparse) -> npt.NDArray[np.float64]:
     squares: npt.NDArray[np.float64] = np.asarray(csr.multiply(csr).sum(axis=1), dtype=np.float64).ravel()
     return squares
+
+
+def _picked(matrix: Sparse, rows: Rows) -> Sparse:
+    picked: Sparse = matrix[rows if isinstance(rows, slice) else rows.numpy()]
+    return picked
 
 
 class SparsePoints:
@@ -78,7 +84,7 @@ class SparsePoints:
     @cached_property
     def precise(self) -> Frame:
         """The fast route in float64."""
-        return _SparseFrame(self)
+        return _SparseFrame(self.x, self.y)
 
     @property
     def fast(self) -> Frame:
@@ -87,8 +93,7 @@ class SparsePoints:
 
     def query_rows(self, rows: Rows) -> Sparse:
         """Give some of the queries."""
-        picked: Sparse = self.x[rows if isinstance(rows, slice) else rows.numpy()]
-        return picked
+        return _picked(self.x, rows)
 
     def distances(self, rows: Rows, columns: Tensor) -> Tensor:
         """Compute Euclidean distances by differences in float64: B queries, (B, K) references each."""
