@@ -51,14 +51,22 @@ def losses() -> list[dict[str, Any]]:
         for strategy in ("bertkm", "badge"):
             for n in (50, 200):
                 ways: dict[str, list[float]] = {"shards": [], "exact": [], "random": []}
+                picked: dict[str, list[np.ndarray]] = {way: [] for way in ways}
                 for seed in _SEEDS:
                     batch = select_from_shards(opened, n, strategy=strategy, seed=seed, work_dir=f"{folder}/work")
-                    ways["shards"].append(uncovered(strategy, batch.rows))
+                    picked["shards"].append(batch.rows)
                     for way, name in (("exact", strategy), ("random", "random")):
                         picks = make_strategy(name).select(view, n, named_generator(way, seed)).indices
-                        ways[way].append(uncovered(strategy, picks))
+                        picked[way].append(picks)
+                    for way, chosen in picked.items():
+                        ways[way].append(uncovered(strategy, chosen[-1]))
+                lengths = {
+                    way: round(float(np.mean([gradients.squared_norms[rows].mean() for rows in chosen])), 4)
+                    for way, chosen in picked.items()
+                }
                 means = {way: round(float(np.mean(values)), 5) for way, values in ways.items()}
-                found.append({"strategy": strategy, "n": n, "texts": len(pool), "seeds": len(_SEEDS), **means})
+                facts = {"strategy": strategy, "n": n, "texts": len(pool), "seeds": len(_SEEDS)}
+                found.append({**facts, **means, "lengths": lengths})
     return found
 
 

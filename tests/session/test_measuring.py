@@ -10,13 +10,24 @@ import pytest
 
 from nearmiss.analysis.depletion import pool_after
 from nearmiss.analysis.significance import Interval
+from nearmiss.models.tfidf import TfidfClassifier
 from nearmiss.session.advice import Verdict, advise, read_standing, savings_told
 from nearmiss.session.answers import Submission
 from nearmiss.session.exchange.records import AnswerKind
-from nearmiss.session.ground import read_ground
+from nearmiss.session.gaps import label_gaps
+from nearmiss.session.ground import read_ground, standing_labels
+from nearmiss.session.items import NewItem
 from nearmiss.session.origins import Origin, Source
 from nearmiss.session.overview import overview
-from nearmiss.session.quality import ModelQuality, _thinned, guessed_classes, measure, qualities, quality_of
+from nearmiss.session.quality import (
+    ModelQuality,
+    _thinned,
+    count_lost_checks,
+    guessed_classes,
+    measure,
+    qualities,
+    quality_of,
+)
 from nearmiss.session.queue import share_of_checks
 from nearmiss.session.readings import Reading, read_answered, readings
 from nearmiss.session.training import Did, Trainer
@@ -342,3 +353,112 @@ def test_a_random_draw_that_stands_in_for_a_pick_counts_nothing(weighted):
     picks = project.queue.next("ann", 100)
     assert {pick.origin.source for pick in picks} == {Source.RANDOM}
     assert all(pick.origin.weight is None for pick in picks)
+
+
+def test_what_is_answered_while_a_model_trains_is_no_part_of_its_measurement(worked, monkeypatch):
+    project, trainer = worked(60)
+    fit = TfidfClassifier.fit
+
+    def fit_while_people_label(self, *args, **options):
+        fit(self, *args, **options)
+        go_on(project, 10, person="bob")
+
+    monkeypatch.setattr(TfidfClassifier, "fit", fit_while_people_label)
+    project.request_training()
+    assert trainer.step().did is Did.TRAINED
+    facts = project.models.latest()
+    found = quality_of(project, facts.version)
+    assert len(read_ground(project.database).audit_rows) > facts.audits
+    assert found.checks == facts.audits
+
+
+def test_labels_that_nobody_was_asked_for_change_no_measurement(worked):
+    project, _ = worked(80)
+    before = quality_of(project, project.models.latest().version)
+    untouched = [item for item in range(1, 301) if item not in set(read_answered(project.database).items.tolist())]
+    project.tell_all({item: kind(item) for item in untouched[:120]})
+    answered = read_answered(project.database)
+    assert (~answered.asked).sum() == 120
+    assert len(answered.drawn_or_picked().items) == 80
+    ground, latest = read_ground(project.database), readings(project.database)[project.models.latest().version]
+    found = measure(project, ground, latest)
+    assert found.accuracy.value == pytest.approx(before.accuracy.value, abs=0.02)
+    assert any("came without being asked for" in sentence for sentence in label_gaps(project).sentences)
+
+
+def test_a_merge_changes_nothing_of_what_models_of_the_past_said(worked):
+    project, _ = worked(80)
+    third = project.labels.add("ann", "alloy").id
+    ground = read_ground(project.database)
+    known = readings(project.database)
+    items = ground.audit_rows + 1
+    before = {version: (reading.of(items) == METAL).tolist() for version, reading in known.items()}
+    guessed = read_answered(project.database).guessed
+    project.labels.merge("ann", METAL, third)
+    after = {version: (reading.of(items) == third).tolist() for version, reading in readings(project.database).items()}
+    assert after == before
+    assert standing_labels(project.database) == {METAL: third}
+    assert np.array_equal(read_answered(project.database).guessed, guessed, equal_nan=True)
+
+
+def test_checks_without_a_label_lower_the_bound_and_are_told(worked):
+    project, _ = worked(80)
+    before = quality_of(project, project.models.latest().version)
+    checks = [pick for pick in project.queue.next("ann", 60) if pick.origin.source is Source.AUDIT][:8]
+    for pick in checks:
+        project.answers.submit("ann", Submission(pick.item.id, AnswerKind.SKIP))
+    assert count_lost_checks(project.database) == 8
+    ground, latest = read_ground(project.database), readings(project.database)[project.models.latest().version]
+    found = measure(project, ground, latest)
+    assert found.accuracy.interval.low < before.accuracy.interval.low
+    assert found.accuracy.interval.high == before.accuracy.interval.high
+    assert any("8 random checks have an answer and no label" in sentence for sentence in label_gaps(project).sentences)
+
+
+def test_texts_that_came_after_the_checks_are_told(worked):
+    project, _ = worked(80)
+    assert not any("came after random checks" in sentence for sentence in label_gaps(project).sentences)
+    project.add([NewItem(f"another kind of text, number {i}") for i in range(100)], source="later.csv")
+    assert any("100 texts came after random checks" in sentence for sentence in label_gaps(project).sentences)
+
+
+def test_with_nothing_left_to_label_advice_is_to_stop(make_project):
+    project = make_project(12, classifier="tfidf")
+    project.tell_all({item: kind(item) for item in range(1, 13)})
+    Trainer(project).step()
+    advice = advise(read_standing(project), "budget:1000")
+    assert advice.verdict is Verdict.STOP
+    assert advice.sentence == "Every text has an answer."
+
+
+def test_without_random_checks_advice_says_that_it_stays_so(make_project):
+    project = make_project(60, classifier="tfidf", audit_share=0.0)
+    trainer = Trainer(project)
+    trainer.step()
+    go_on(project, 20)
+    trainer.step()
+    assert "it will stay so" in advise(read_standing(project), "target:90%").sentence
+
+
+def test_no_forecast_goes_beyond_the_texts_there_are(worked):
+    project, trainer = worked(120)
+    while trainer.step(quiet=True).did is not Did.NOTHING:
+        pass
+    standing = read_standing(project)
+    assert [each.labels for each in standing.worth.forecasts] == [100, 500, 1000]
+    assert [each.labels for each in standing.forecasts] == [100]
+
+
+def test_the_reserve_does_not_repeat_the_batch(make_project):
+    texts = [f"{word} and note {i}" for i in range(100, 140) for word in ("cat", "iron") for _ in range(3)]
+    project = make_project([f"{text}{' ' * place}" for place, text in enumerate(texts)], classifier="tfidf")
+    project.settings.change("ann", {"strategy": "distinct-margin", "audit_share": 0.0, "batch": 5})
+    trainer = Trainer(project)
+    trainer.step()
+    for pick in project.queue.next("ann", 20):
+        label = ANIMAL if "cat" in pick.item.text else METAL
+        project.answers.submit("ann", Submission(pick.item.id, AnswerKind.LABEL, label))
+    while trainer.step().did is Did.TRAINED:
+        pass
+    said = [project.texts.get(item).text.strip() for item in project.queue.order()[:15]]
+    assert len(set(said)) == 15

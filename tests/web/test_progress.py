@@ -28,7 +28,7 @@ YES, NO = 1, 2
 
 @pytest.fixture
 def project(tmp_path):
-    texts = [f"text number {i}" for i in range(1, 41)]
+    texts = [f"text number {i}" for i in range(1, 201)]
     with Project.create(tmp_path / "p", texts=texts, label_names=["yes", "no <b>"]) as project:
         yield project
 

@@ -18,6 +18,8 @@ __all__ = ["DistinctBatch"]
 
 #: An outlier lies far from its so-manieth neighbour among so many texts of the pool, drawn at random.
 _NEIGHBOR, _SAMPLE = 10, 2_000
+#: Rows that are compared with one another at once.
+_BLOCK = 1_024
 #: After so many texts per text of the batch, what was held back fills it: the pool repeats itself all over.
 _MOST = 16
 
@@ -112,7 +114,7 @@ class DistinctBatch:
             found = self.strategy.select(within, asked, rng)
             first = first if first is not None else found
             order, scores = _continued(first, found)
-            kept = _distinct(pool, labeled, typical[order], self.threshold)
+            kept = _distinct(pool, labeled, typical[order], self.threshold, n)
             if kept.sum() >= n or asked == within.size or asked >= _MOST * n:
                 break
             asked = min(2 * asked, within.size)
@@ -149,17 +151,31 @@ def _continued(first: Selection, more: Selection) -> tuple[IndexArray, npt.NDArr
     return np.concatenate([first.indices, more.indices[new]]), np.concatenate([first.scores, more.scores[new]])
 
 
-def _distinct(pool: Rows, labeled: Rows | None, rows: IndexArray, threshold: float) -> npt.NDArray[np.bool_]:
-    """Say of each row, in order, whether it is no near-duplicate of one kept before, nor of a labelled text."""
-    vectors = take_rows(pool, rows)
+def _distinct(pool: Rows, labeled: Rows | None, rows: IndexArray, threshold: float, n: int) -> npt.NDArray[np.bool_]:
+    """Say of each row, in order, whether it is no near-duplicate of one kept before, nor of a labelled text.
+
+    Those after the n-th that is kept are not looked at, and not kept.
+    """
     # |x − y|² = 2 − 2 cos for vectors of length one; of two that are the same to the last digit, rounding is let pass.
     reach = np.sqrt(max(0.0, 2 - 2 * threshold)) + 1e-6
-    kept = np.ones(len(rows), dtype=np.bool_)
-    if labeled is not None:
-        kept = nearest_neighbors(vectors, labeled, 1).distances[:, 0] > reach
-    near = nearest_neighbors(vectors, vectors, len(rows))
-    for place in range(len(rows)):
-        close = near.indices[place][near.distances[place] <= reach]
-        before = close[close < place]
-        kept[place] &= not kept[before].any()
+    kept = np.zeros(len(rows), dtype=np.bool_)
+    for start in range(0, len(rows), _BLOCK):
+        block = rows[start : start + _BLOCK]
+        vectors = take_rows(pool, block)
+        free = np.ones(len(block), dtype=np.bool_)
+        if labeled is not None:
+            free &= nearest_neighbors(vectors, labeled, 1).distances[:, 0] > reach
+        before = rows[kept]
+        if len(before):
+            free &= nearest_neighbors(vectors, take_rows(pool, before), 1).distances[:, 0] > reach
+        near = nearest_neighbors(vectors, vectors, len(block))
+        for place in range(len(block)):
+            close = near.indices[place][near.distances[place] <= reach]
+            free[place] &= not free[close[close < place]].any()
+            if free[place] and kept.sum() + free[: place + 1].sum() == n:
+                free[place + 1 :] = False
+                break
+        kept[start : start + len(block)] = free
+        if kept.sum() >= n:
+            break
     return kept

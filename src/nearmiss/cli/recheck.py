@@ -23,7 +23,7 @@ def recheck(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     audits: Annotated[
-        bool, typer.Option("--audits", help="Random checks too; put right by this list, they measure no model.")
+        bool, typer.Option("--audits", help="Random checks too; put right where a model disagrees, they flatter it.")
     ] = False,
 ) -> None:
     """List labels that the model and the nearest labelled texts contradict, the most doubtful first.

@@ -7,7 +7,6 @@ do. Every node must have this version of nearmiss, and must see the results' dir
 from __future__ import annotations
 
 import math
-import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ from nearmiss.experiment.messages import (
     Skip,
     Workplace,
 )
-from nearmiss.experiment.ray_cluster import RETRIES, Joined, first_line, join_cluster
+from nearmiss.experiment.ray_cluster import RETRIES, Joined, first_line, handed_on, join_cluster
 from nearmiss.experiment.ray_desk import Desk, Mailbox, carry_out_at
 from nearmiss.experiment.spec import RunKey
 
@@ -46,14 +45,6 @@ __all__ = ["OnRay"]
 _POLL_SECONDS = 0.2
 #: For processes to end that were told to; a journal's lock waits longer for those that take their time.
 _STOP_SECONDS = 5.0
-#: What decides about caches, downloads and waiting threads must be the same wherever a task runs.
-_HANDED_ON = (
-    "NEARMISS_CACHE_DIR",
-    "HF_HUB_OFFLINE",
-    "OMP_WAIT_POLICY",
-    "ONEDNN_PRIMITIVE_CACHE_CAPACITY",
-    "LRU_CACHE_CAPACITY",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +217,7 @@ class _RayOverseer:
         import ray
 
         gpus, threads = self._cluster.gpus_per_run, desk.workplace.threads
-        variables = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
-        variables |= dict.fromkeys(THREAD_VARIABLES, str(threads)) | {"TOKENIZERS_PARALLELISM": "false"}
+        variables = handed_on() | dict.fromkeys(THREAD_VARIABLES, str(threads)) | {"TOKENIZERS_PARALLELISM": "false"}
         if not gpus:
             variables["CUDA_VISIBLE_DEVICES"] = ""  # or runs would share a device that Ray thinks is free
         work: Any = ray.remote(

@@ -12,11 +12,19 @@ from dataclasses import dataclass
 from nearmiss.errors import InvalidInput, MissingExtra
 from nearmiss.experiment.machine import usable_cores
 
-__all__ = ["RETRIES", "Joined", "first_line", "join_cluster"]
+__all__ = ["RETRIES", "Joined", "first_line", "handed_on", "join_cluster"]
 
 #: How often a task whose process died, or ran out of memory, is taken up again.
 RETRIES = 3
 _CONNECT_SECONDS = 10.0
+#: What decides about caches, downloads and waiting threads must be the same wherever a task runs.
+_HANDED_ON = (
+    "NEARMISS_CACHE_DIR",
+    "HF_HUB_OFFLINE",
+    "OMP_WAIT_POLICY",
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY",
+    "LRU_CACHE_CAPACITY",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,11 @@ def join_cluster(address: str | None, purpose: str, object_store_bytes: int | No
             "one on this machine"
         ) from error
     return Joined(here=True, own=False)
+
+
+def handed_on() -> dict[str, str]:
+    """Give the environment variables that a task is to have as this process has them."""
+    return {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
 
 
 def first_line(error: BaseException) -> str:

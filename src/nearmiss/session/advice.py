@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from nearmiss.analysis.estimates import Estimate
+from nearmiss.analysis.savings import Forecast
 from nearmiss.loop.stopping import Evidence
 from nearmiss.loop.stopping_text import parse_rule
 from nearmiss.session.project import Project
@@ -24,6 +25,7 @@ _CHANGES = 10
 #: A model that is better than the commonest label by less than this share of what could be, by so many checks, has
 #: learned next to nothing: where that was so in simulated projects (QNLI), picks did worse than random ones.
 _LITTLE_SKILL, _FEWEST_TO_WARN = 0.05, 60
+_RARE_BEYOND = 0.9
 
 
 class Verdict(StrEnum):
@@ -68,12 +70,25 @@ class Standing:
         Of those that were measured, by version.
     worth
         What was found last of its labels, perhaps about an earlier model of the same kind.
+    remaining
+        Texts that nobody has answered.
+    is_measured
+        Whether random checks are drawn at all.
     """
 
     labels: int
     history: tuple[ModelFacts, ...]
     quality: dict[int, ModelQuality]
     worth: Worth | None
+    remaining: int = 1_000_000
+    is_measured: bool = True
+
+    @property
+    def forecasts(self) -> tuple[Forecast, ...]:
+        """What more labels would bring, as far as there are texts for them."""
+        return (
+            () if self.worth is None else tuple(each for each in self.worth.forecasts if each.labels <= self.remaining)
+        )
 
     @property
     def latest(self) -> ModelQuality | None:
@@ -98,11 +113,15 @@ def read_standing(project: Project) -> Standing:
     """Read all that a project has measured of itself."""
     with project.database.reading() as connection:
         labels = connection.execute("SELECT count(label) FROM decision").fetchone()[0]
+        remaining = connection.execute(
+            "SELECT count(*) FROM item WHERE NOT EXISTS (SELECT 1 FROM answer WHERE answer.item = item.id)"
+        ).fetchone()[0]
     history, worth = project.models.history(), latest_worth(project)
     kinds = {facts.version: facts.classifier for facts in history}
     if worth is not None and kinds[worth.model] != history[-1].classifier:
         worth = None  # what another kind of model would gain says nothing of this one
-    return Standing(labels, history, qualities(project), worth)
+    is_measured = project.settings.read().audit_share > 0
+    return Standing(labels, history, qualities(project), worth, remaining, is_measured)
 
 
 def advise(standing: Standing, rule_text: str) -> Advice:
@@ -131,9 +150,17 @@ def advise(standing: Standing, rule_text: str) -> Advice:
             "Too early to tell: there is no model yet.",
             "The first model is trained once texts of two different labels are there.",
         )
+    if not standing.remaining:
+        return Advice(Verdict.STOP, "Every text has an answer.", "There is nothing left to label.", warning)
     if judged.stop:
         return Advice(Verdict.STOP, "You can stop if this is good enough for you.", judged.reason, warning)
     checks = standing.history[-1].audits
+    if not standing.is_measured and checks < FEWEST_CHECKS:
+        return Advice(
+            Verdict.TOO_EARLY,
+            "Too early to tell, and it will stay so: no random checks are drawn.",
+            "Accuracy is measured by texts drawn at random; the setting audit_share says how many, and is 0.",
+        )
     if standing.latest is None or checks < FEWEST_CHECKS:
         return Advice(
             Verdict.TOO_EARLY,
@@ -173,8 +200,8 @@ def savings_told(worth: Worth | None) -> str:
 
 
 def _outlook(standing: Standing) -> str:
-    if standing.worth is not None:
-        next_ones = standing.worth.forecasts[0]
+    if standing.forecasts:
+        next_ones = standing.forecasts[0]
         low, high = (100 * bound for bound in (next_ones.interval.low, next_ones.interval.high))
         return (
             f"Go on: {next_ones.labels} more labels should change the accuracy by about {100 * next_ones.gain:+.1f} "
@@ -190,7 +217,8 @@ def _warning(standing: Standing) -> str:
     latest = standing.latest
     if latest is not None and latest.checks >= _FEWEST_TO_WARN:
         commonest = max(each.n for each in latest.recalls.values()) / latest.checks
-        if latest.accuracy.value - commonest < _LITTLE_SKILL * (1 - commonest):
+        # Where nearly all texts have one label, accuracy says little of what was learned of the others.
+        if commonest <= _RARE_BEYOND and latest.accuracy.value - commonest < _LITTLE_SKILL * (1 - commonest):
             return (
                 f"The model is right on {100 * latest.accuracy.value:.0f} %, and always giving the commonest label "
                 f"would be on {100 * commonest:.0f} %: it has not learned to tell these labels apart, and what such a "

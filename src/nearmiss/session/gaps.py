@@ -9,11 +9,15 @@ from nearmiss.session.clues import clue_of
 from nearmiss.session.labels import Label
 from nearmiss.session.origins import Source
 from nearmiss.session.project import Project
+from nearmiss.session.quality import count_lost_checks
+from nearmiss.session.readings import read_answered
 from nearmiss.session.settings import ALPS
 
 __all__ = ["LabelGaps", "label_gaps"]
 
 _NAMED = 10
+#: A smaller share of the texts is not spoken of.
+_FEW = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class LabelGaps:
     cover_instead
         What covers the pool in the place of ALPS, where the encoder turned out to be no masked language model; empty
         where nothing was replaced.
+    doubts
+        What the accuracy does not cover, in sentences.
     """
 
     offered: int
@@ -49,6 +55,7 @@ class LabelGaps:
     unknown_to_model: tuple[Label, ...]
     has_model: bool
     cover_instead: str = ""
+    doubts: tuple[str, ...] = ()
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -73,7 +80,7 @@ class LabelGaps:
                 f"The first texts are chosen by {self.cover_instead}, not by alps: the encoder is no masked language "
                 "model."
             )
-        return tuple(told)
+        return (*told, *self.doubts)
 
 
 def label_gaps(project: Project) -> LabelGaps:
@@ -104,7 +111,34 @@ def label_gaps(project: Project) -> LabelGaps:
         unknown_to_model=() if facts is None else tuple(label for label in offered if label.id not in facts.labels),
         has_model=facts is not None,
         cover_instead=_instead_of_alps(project) if project.settings.read().cover == ALPS else "",
+        doubts=_doubts(project) if facts is not None and facts.audits else (),
     )
+
+
+def _doubts(project: Project) -> tuple[str, ...]:
+    """Say what the random checks do not speak for."""
+    told = []
+    lost = count_lost_checks(project.database)
+    if lost:
+        told.append(
+            f"{_count(lost, 'random check')} {_have(lost)} an answer and no label (skipped, unsure or not settled): "
+            "the lower bounds of accuracy and macro-F1 take them to be wrong."
+        )
+    texts = project.texts.count()
+    answered = read_answered(project.database)
+    unasked = int((~answered.asked).sum())
+    if unasked > _FEW * texts:
+        told.append(
+            f"{_count(unasked, 'label')} came without being asked for (imported, looked up, given to many at once): "
+            "the accuracy takes these texts to be like the others."
+        )
+    begun = next((facts.texts for facts in project.models.history() if facts.audits), texts)
+    if texts - begun > _FEW * texts:
+        told.append(
+            f"{_count(texts - begun, 'text')} came after random checks were first drawn: as long as they are rare "
+            "among the checks, the accuracy is about texts like the earlier ones."
+        )
+    return tuple(told)
 
 
 def _instead_of_alps(project: Project) -> str:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from nearmiss.session.database import Database
 
-__all__ = ["Ground", "read_ground"]
+__all__ = ["Ground", "read_ground", "standing_labels"]
 
 IdArray = npt.NDArray[np.int64]
 
@@ -52,6 +52,19 @@ class Ground:
     def seen(self) -> int:
         """How many different labels there are to train on."""
         return len(np.unique(self.classes))
+
+
+def standing_labels(database: Database) -> dict[int, int]:
+    """Say of each label that was merged which one stands for it today; others are missing."""
+    with database.reading() as connection:
+        rows = connection.execute("SELECT id, merged_into FROM label WHERE merged_into IS NOT NULL").fetchall()
+    into = {row["id"]: row["merged_into"] for row in rows}
+    stands = {}
+    for label in into:
+        stands[label] = into[label]
+        while stands[label] in into:
+            stands[label] = into[stands[label]]
+    return stands
 
 
 def read_ground(database: Database, since: int = 0) -> Ground:

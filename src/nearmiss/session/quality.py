@@ -15,12 +15,13 @@ from nearmiss.analysis.estimates import Estimate
 from nearmiss.analysis.quality import quality, quality_levels
 from nearmiss.analysis.significance import Interval
 from nearmiss.loop.streams import named_generator
+from nearmiss.session.database import Database
 from nearmiss.session.ground import Ground, IdArray
 from nearmiss.session.project import Project
 from nearmiss.session.published import ModelFacts
 from nearmiss.session.readings import Reading, read_answered, readings
 
-__all__ = ["ModelQuality", "guessed_classes", "measure", "qualities", "quality_of"]
+__all__ = ["ModelQuality", "count_lost_checks", "guessed_classes", "measure", "qualities", "quality_of"]
 
 
 #: So many of the latest looks are all known to a measurement, and as many of those before.
@@ -68,7 +69,8 @@ def measure(project: Project, ground: Ground, reading: Reading) -> ModelQuality 
     reading
         What it says of the checks.
     """
-    answered = read_answered(project.database)
+    # What was answered while it trained is no part of this look: the model was not asked about it.
+    answered = read_answered(project.database).up_to(ground.cutoff)
     checks = answered.on_offer(ground)
     if not len(checks.items) or not len(ground.labels):
         return None
@@ -82,10 +84,27 @@ def measure(project: Project, ground: Ground, reading: Reading) -> ModelQuality 
     # What is no longer a label counts as one more class here, which no check has.
     rng, counts = named_generator(project.seed, "looks"), checks.counts
     levels = quality_levels(looks, checks.classes, len(ground.labels) + 1, rng, weights=counts)
-    pool = pool_after(answered.checks, answered.guessed, ground.texts, answered.counts)
+    # Texts that nobody was asked for are taken to be like the others; picks are not.
+    picked = answered.drawn_or_picked()
+    texts = ground.texts - len(answered.items) + len(picked.items)
+    pool = pool_after(picked.checks, picked.guessed, texts, picked.counts)
     found = quality(looks[-1], checks.classes, len(ground.labels), pool, levels[-1], weights=counts)
     recalls = {label: each for label, each in zip(ground.labels, found.recalls, strict=True) if each is not None}
-    return ModelQuality(len(checks.items), found.accuracy, found.macro_f1, recalls)
+    lost = count_lost_checks(project.database)
+    share = len(checks.items) / (len(checks.items) + lost)
+    return ModelQuality(len(checks.items), _lowered(found.accuracy, share), _lowered(found.macro_f1, share), recalls)
+
+
+def count_lost_checks(database: Database) -> int:
+    """Count the random checks that were answered and have no label: skipped, unsure, or not settled."""
+    with database.reading() as connection:
+        return int(
+            connection.execute(
+                "SELECT count(DISTINCT item) FROM event WHERE kind = 'answered'"
+                " AND json_extract(body, '$.origin.source') = 'audit' AND seq NOT IN (SELECT event FROM undone)"
+                " AND item NOT IN (SELECT item FROM decision WHERE label IS NOT NULL)"
+            ).fetchone()[0]
+        )
 
 
 def qualities(project: Project) -> dict[int, ModelQuality]:
@@ -108,6 +127,11 @@ def guessed_classes(reading: Reading, items: IdArray, ground: Ground) -> IndexAr
     """Give the class ids of a model's labels; C for a label that is no longer on offer, and where it was not asked."""
     class_of = {label: c for c, label in enumerate(ground.labels)}
     return np.array([class_of.get(int(label), len(class_of)) for label in reading.of(items)], dtype=np.int64)
+
+
+def _lowered(found: Estimate, share: float) -> Estimate:
+    """Lower the lower bound as if checks that have no label were all wrong: hard texts are what people skip."""
+    return Estimate(found.value, Interval(found.interval.low * share, found.interval.high), found.n)
 
 
 def _thinned(looks: list[IndexArray]) -> list[IndexArray]:

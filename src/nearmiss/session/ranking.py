@@ -76,14 +76,14 @@ def rank(
         n = min(size, len(candidates))
         if not n:
             break
+        # The reserve comes after the batch: it is chosen as if that were labelled, as the model guesses.
+        known = np.concatenate([ground.rows, taken])
+        classes = np.concatenate([ground.classes, _guessed(inference, taken)])
         view = PoolView(
-            len(candidates),
-            _signals(inference, features, candidates),
-            _signals(inference, features, ground.rows),
-            ground.classes,
+            len(candidates), _signals(inference, features, candidates), _signals(inference, features, known), classes
         )
         selection = strategy.select(view, n, rng)
-        notes = notes or selection.notes
+        notes = selection.notes if not entries else notes
         rows = candidates[selection.indices]
         origin = Origin(Source.MODEL, strategy_text(strategy), model=model)
         entries += _entries(origin, rows, selection.scores, inference, features, ground)
@@ -175,6 +175,12 @@ def cover(
         for row, score in zip(rows[selection.indices], selection.scores, strict=True)
     ]
     return mixed(found, chosen)
+
+
+def _guessed(inference: Inference, rows: IndexArray) -> IndexArray:
+    if inference.log_probs is None or not len(rows):
+        return np.empty(0, dtype=np.int64)
+    return np.asarray(inference.log_probs[rows].argmax(axis=1), dtype=np.int64)
 
 
 def _signals(inference: Inference, features: Array, rows: IndexArray) -> Signals:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 
 from nearmiss.session.database import Database
-from nearmiss.session.ground import Ground, IdArray
+from nearmiss.session.ground import Ground, IdArray, standing_labels
+from nearmiss.session.origins import Source
 
 __all__ = ["AHEAD", "WEIGHTED_TOLD", "Answered", "Checks", "Reading", "read_answered", "readings", "write_reading"]
 
 #: Texts of the random order that a model is asked about before anybody has labelled them.
 AHEAD = 1_000
+#: How a text comes before people because the queue handed it out.
+_ASKED = frozenset({Source.MODEL, Source.COVER, Source.RANDOM, Source.AUDIT})
 #: Said wherever the number of right checks is, once some are weighted.
 WEIGHTED_TOLD = (
     "random checks are weighted: drawn more often where the model was less sure, and counted the less for it; accuracy "
@@ -94,6 +97,8 @@ class Answered:
         The events that decided the labels: a model knows those up to its cutoff.
     weights
         What a check counts; NaN for all that were not drawn by a weight.
+    asked
+        Whether the queue handed it out: what was imported, looked up or given to many at once was not asked for.
     """
 
     items: IdArray
@@ -102,6 +107,18 @@ class Answered:
     guessed: npt.NDArray[np.float64]
     events: IdArray
     weights: npt.NDArray[np.float64]
+    asked: npt.NDArray[np.bool_]
+
+    def up_to(self, event: int) -> Answered:
+        """Leave out what was decided later."""
+        return self._take(self.events <= event)
+
+    def drawn_or_picked(self) -> Answered:
+        """Leave out what nobody was asked for: it says nothing of how a strategy picks."""
+        return self._take(self.asked)
+
+    def _take(self, kept: npt.NDArray[np.bool_]) -> Answered:
+        return Answered(**{entry.name: getattr(self, entry.name)[kept] for entry in fields(self)})
 
     @property
     def counts(self) -> npt.NDArray[np.float64] | None:
@@ -124,19 +141,24 @@ def read_answered(database: Database) -> Answered:
             "SELECT decision.item, decision.label, decision.audit, decision.event,"
             " coalesce(event.seq, decision.event) AS first,"
             " json_extract(event.body, '$.origin.labels[0]') AS guess,"
-            " json_extract(event.body, '$.origin.weight') AS weight FROM decision LEFT JOIN event ON event.seq ="
+            " json_extract(event.body, '$.origin.weight') AS weight,"
+            " json_extract(event.body, '$.origin.source') AS source FROM decision LEFT JOIN event ON event.seq ="
             " (SELECT min(seq) FROM event AS e WHERE e.item = decision.item AND e.kind = 'answered'"
             "  AND e.seq NOT IN (SELECT event FROM undone))"
             " WHERE decision.label IS NOT NULL ORDER BY first"
         ).fetchall()
-    guessed = [np.nan if row["guess"] is None else float(row["guess"] == row["label"]) for row in rows]
+    stands = standing_labels(database)
+    guesses = [stands.get(row["guess"], row["guess"]) for row in rows]
+    labels = [row["label"] for row in rows]
+    guessed = [np.nan if guess is None else float(guess == label) for guess, label in zip(guesses, labels, strict=True)]
     return Answered(
         np.array([row["item"] for row in rows], dtype=np.int64),
-        np.array([row["label"] for row in rows], dtype=np.int64),
+        np.array(labels, dtype=np.int64),
         np.array([row["audit"] for row in rows], dtype=np.bool_),
         np.array(guessed, dtype=np.float64),
         np.array([row["event"] for row in rows], dtype=np.int64),
         np.array([np.nan if row["weight"] is None else row["weight"] for row in rows], dtype=np.float64),
+        np.array([bool(row["audit"]) or row["source"] in _ASKED for row in rows], dtype=np.bool_),
     )
 
 
@@ -149,10 +171,18 @@ def write_reading(connection: sqlite3.Connection, version: int, reading: Reading
 
 
 def readings(database: Database) -> Mapping[int, Reading]:
-    """Give what every model says, by version, oldest first."""
+    """Give what every model says, by version, oldest first; a label that was merged is the one it stands for today."""
+    stands = standing_labels(database)
     with database.reading() as connection:
         rows = connection.execute("SELECT version, items, labels FROM reading ORDER BY version").fetchall()
-    return {row["version"]: Reading(_unpacked(row["items"]), _unpacked(row["labels"])) for row in rows}
+
+    def read(row: sqlite3.Row) -> Reading:
+        labels = _unpacked(row["labels"])
+        for label, standing in stands.items():
+            labels[labels == label] = standing
+        return Reading(_unpacked(row["items"]), labels)
+
+    return {row["version"]: read(row) for row in rows}
 
 
 def _packed(numbers: IdArray) -> bytes:

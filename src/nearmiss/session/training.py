@@ -19,7 +19,7 @@ from nearmiss.loop.signals import default_representation
 from nearmiss.loop.streams import named_generator
 from nearmiss.models.base import Classifier, LabelFree
 from nearmiss.session.first_texts import covering_notes, first_texts, what_covers, with_first_texts
-from nearmiss.session.ground import Ground, read_ground
+from nearmiss.session.ground import Ground, read_ground, standing_labels
 from nearmiss.session.plans import TFIDF, Plan, choose_plan
 from nearmiss.session.project import Project
 from nearmiss.session.published import ModelFacts
@@ -314,7 +314,8 @@ class Trainer:
         before = self._project.models.probabilities(latest.version)
         if before is None or not len(before):
             return None
-        was = np.array(latest.labels)[before.argmax(axis=1)]
+        stands = standing_labels(self._project.database)
+        was = np.array([stands.get(label, label) for label in latest.labels])[before.argmax(axis=1)]
         now = np.array(labels)[probabilities[: len(before)].argmax(axis=1)]
         return round(float((was != now).mean()), 5)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from nearmiss.analysis.paired_answers import PairedAnswers, compare_answers
 from nearmiss.analysis.significance import Verdict
-from nearmiss.session.ground import Ground, IdArray
+from nearmiss.session.ground import Ground, IdArray, standing_labels
 from nearmiss.session.project import Project
 from nearmiss.session.readings import read_answered
 
@@ -91,7 +91,9 @@ def measure_transfer(project: Project, ground: Ground, guesses: IdArray | None) 
     if facts is None or values is None or not read.any():
         said = f"There is no model from the labelling to compare with; {told}."
         return TransferReport(Transfer.NOT_COMPARED, said, checks, finetuned_right=int(right.sum()))
-    given = np.array(facts.labels)[values[ground.audit_rows[read]].argmax(axis=1)]
+    stands = standing_labels(project.database)
+    labels = np.array([stands.get(label, label) for label in facts.labels])
+    given = labels[values[ground.audit_rows[read]].argmax(axis=1)]
     compared = compare_answers(given == np.array(ground.labels)[ground.audit_classes[read]], right[read])
     in_use = f"{facts.classifier}, version {facts.version}, trained on {facts.trained_on} texts"
     verdict = _VERDICTS[compared.verdict]

@@ -118,8 +118,18 @@ def weigh(
     checks = answered.on_offer(ground)
     # A curve of random labels needs a plain random sample: checks that were drawn by a weight take no part.
     checks = checks.take((checks.events <= facts.cutoff) & np.isnan(checks.weights))
-    items, classes = checks.items[:_MOST_CHECKS], checks.classes[:_MOST_CHECKS]
     known = readings(project.database)
+    history = [
+        each
+        for each in project.models.history()
+        if each.version <= facts.version and each.version in known and each.classifier == facts.classifier
+    ]
+    past = (
+        [history[place] for place in spread_sizes(np.array([each.trained_on for each in history]))] if history else []
+    )
+    for each in past:  # texts that came later were not there to be asked about
+        checks = checks.take(np.isin(checks.items, known[each.version].items))
+    items, classes = checks.items[:_MOST_CHECKS], checks.classes[:_MOST_CHECKS]
     if len(items) < FEWEST_CHECKS or facts.version not in known or len(np.unique(classes)) < 2:
         return None
     classifier = make()
@@ -137,12 +147,6 @@ def weigh(
 
     rng = named_generator(project.seed, "savings", facts.version)
     by_random = random_curve(classes, len(ground.labels), guess, rng, repeats=1 if facts.classifier == "tuned" else 2)
-    history = [
-        each
-        for each in project.models.history()
-        if each.version <= facts.version and each.version in known and each.classifier == facts.classifier
-    ]
-    past = [history[place] for place in spread_sizes(np.array([each.trained_on for each in history]))]
     right = [guessed_classes(known[each.version], items, ground) == classes for each in past]
     by_picks = CurvePoints(np.array([each.trained_on for each in past]), np.array(right, dtype=np.float64).T)
     growth = fit_growth(by_random, by_picks, len(ground.labels), rng)

@@ -78,7 +78,7 @@ def _show(visit: Visit) -> Response:
         "advice": advise(standing, settings.stopping_rule),
         "rule": settings.stopping_rule,
         "savings": savings_told(standing.worth),
-        "forecasts": () if standing.worth is None else standing.worth.forecasts,
+        "forecasts": standing.forecasts,
         "weighed": standing.worth.model if standing.worth is not None else None,
         "gaps": label_gaps(project).sentences if project.labels.offered() else (),
         "doubts": 0 if look is None else len(still_open(project, look)),
