@@ -138,3 +138,10 @@ def test_the_model_to_take_away_loads_in_transformers(nearmiss, films, tmp_path)
     assert "nearmiss project 'films'" in card
     said = pipeline("text-classification", str(out))(["a lovely film"])
     assert said[0]["label"] in {"bad", "good"}
+
+
+def test_options_of_the_model_to_take_away_need_a_folder(nearmiss, tmp_path):
+    for arguments in (("--keep-audits-out",), ("--option", "epochs=1")):
+        outcome = nearmiss("train", tmp_path / "anything", *arguments)
+        assert outcome.code == 2
+        assert "go with --out; name a folder" in outcome.err

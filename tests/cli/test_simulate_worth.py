@@ -49,3 +49,40 @@ def test_what_cannot_be_simulated_is_refused(nearmiss, films, tmp_path, argument
     assert outcome.code == 2
     assert why in outcome.err
     assert "Traceback" not in outcome.err
+
+
+def test_another_campaign_in_the_same_folder_is_refused(nearmiss, films, tmp_path):
+    arguments = ("simulate-worth", "--dataset", films, "--projects", 1, "--out", tmp_path / "worth")
+    assert nearmiss(*arguments, "--labels", 60).code == 0
+    for other in (("--labels", 70), ("--labels", 60, "--check-share", 0.4), ("--labels", 60, "--weighted-checks")):
+        outcome = nearmiss(*arguments, *other)
+        assert outcome.code == 2
+        assert "by another plan" in outcome.err
+
+
+def test_a_line_that_lost_its_end_is_made_anew(nearmiss, films, tmp_path):
+    arguments = ("simulate-worth", "--dataset", films, "--projects", 1, "--labels", 60, "--out", tmp_path / "worth")
+    first = nearmiss(*arguments)
+    path = tmp_path / "worth" / "projects.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + b"\xff")
+    assert nearmiss(*arguments).out == first.out
+    assert path.read_bytes() == whole
+
+
+def test_a_dataset_named_twice_counts_once(nearmiss, films, tmp_path):
+    twice = ("--dataset", films, "--dataset", films)
+    outcome = nearmiss("simulate-worth", *twice, "--projects", 1, "--labels", 60, "--out", tmp_path / "worth")
+    assert outcome.code == 0, outcome.err
+    assert len((tmp_path / "worth" / "projects.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_dataset_in_which_no_model_is_measured_is_refused(nearmiss, tmp_path, monkeypatch):
+    monkeypatch.setenv("NEARMISS_CACHE_DIR", str(tmp_path / "cache"))
+    file = tmp_path / "one.csv"
+    file.write_text("text,label\n" + "".join(f"a film with {n} scenes,good\n" for n in range(200)))
+    outcome = nearmiss(
+        "simulate-worth", "--dataset", file, "--projects", 1, "--labels", 60, "--out", tmp_path / "worth"
+    )
+    assert outcome.code == 2
+    assert "Traceback" not in outcome.err

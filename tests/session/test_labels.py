@@ -187,3 +187,24 @@ def test_seeds_follow_from_the_history_that_of_older_projects_included(project, 
     with project.database.writing() as connection:
         happen(connection, Event(EventKind.LABEL_ADDED, "ann", body))
     assert project.labels.named("old").seeds == ""
+
+
+def test_a_name_that_was_changed_merged_or_retired_is_remembered(make_project):
+    project = make_project(4)
+    one, two = (label.id for label in project.labels.offered())
+    project.labels.change("ann", one, {"name": "beast"})
+    project.labels.merge("ann", two, one)
+    assert project.labels.names_ever() == {"animal", "metal", "beast"}
+
+
+def test_the_same_command_brings_no_label_back(make_project):
+    from nearmiss.cli.projects import _add_labels
+
+    project = make_project(4)
+    one, two = (label.id for label in project.labels.offered())
+    project.labels.change("ann", one, {"name": "beast"})
+    project.labels.retire("ann", two)
+    _add_labels(project, ["animal", "metal"])
+    assert [label.name for label in project.labels.offered()] == ["beast"]
+    _add_labels(project, ["animal", "plant"])
+    assert [label.name for label in project.labels.offered()] == ["beast", "plant"]

@@ -379,7 +379,9 @@ def test_labels_that_nobody_was_asked_for_change_no_measurement(worked):
     project.tell_all({item: kind(item) for item in untouched[:120]})
     answered = read_answered(project.database)
     assert (~answered.asked).sum() == 120
-    assert len(answered.drawn_or_picked().items) == 80
+    known = answered.drawn_or_picked()
+    assert known.checks.sum() == answered.checks.sum()
+    assert not np.isnan(known.guessed[~known.checks]).any()
     ground, latest = read_ground(project.database), readings(project.database)[project.models.latest().version]
     found = measure(project, ground, latest)
     assert found.accuracy.value == pytest.approx(before.accuracy.value, abs=0.02)
@@ -462,3 +464,29 @@ def test_the_reserve_does_not_repeat_the_batch(make_project):
         pass
     said = [project.texts.get(item).text.strip() for item in project.queue.order()[:15]]
     assert len(set(said)) == 15
+
+
+def test_picks_before_the_first_model_do_not_make_the_rest_look_easy(make_project):
+    project = make_project(300, classifier="tfidf", audit_share=0.5)
+    rng = np.random.default_rng(0)
+    for pick in project.queue.next("ann", 200):
+        label = kind(pick.item.id) if rng.random() < 0.8 else 3 - kind(pick.item.id)
+        project.answers.submit("ann", Submission(pick.item.id, AnswerKind.LABEL, label))
+    facts = Trainer(project).train()
+    found = quality_of(project, facts.version)
+    assert found.accuracy.value == pytest.approx(facts.audits_right / facts.audits)
+
+
+def test_a_label_that_no_text_has_is_told_where_advice_is_to_stop(worked):
+    project, _ = worked(60)
+    project.labels.add("ann", "plant")
+    advice = advise(read_standing(project), "budget:10")
+    assert advice.verdict is Verdict.STOP
+    assert "But no text yet has “plant”" in advice.reason
+
+
+def test_a_budget_needs_no_model(make_project):
+    project = make_project(30, classifier="tfidf")
+    project.tell_all(dict.fromkeys(range(1, 11), ANIMAL))
+    assert advise(read_standing(project), "budget:5").verdict is Verdict.STOP
+    assert "ten texts to learn from" in advise(read_standing(project), "target:90%").reason

@@ -61,6 +61,8 @@ def pool_after(
     # of others. Half-way between is where simulated projects of five datasets have them.
     counts = np.ones(answers) if weights is None else weights
     of_picks, of_checks = (_recent(guessed[part], counts[part]) for part in (picked, checks))
+    if np.isnan(guessed[checks]).all():
+        of_checks = of_picks  # nothing is known of them
     # Weighted checks leave so narrow an interval that this guess would be what it mostly misses by: it is allowed for.
     within = 0.0 if weights is None else abs(of_picks - of_checks) / 2
     return Pool(remaining, gone, (of_picks + of_checks) / 2, within)

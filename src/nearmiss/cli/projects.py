@@ -139,8 +139,9 @@ def _dataset(name: str) -> ImportedItems:
 
 
 def _add_labels(project: Project, label_names: Sequence[str] | None) -> None:
-    offered = {label.name for label in project.labels.offered()}
-    new = [name for name in label_names or () if name not in offered]
+    # A name that was changed, merged or retired since is known: the same command brings nothing back.
+    borne = project.labels.names_ever()
+    new = [name for name in label_names or () if name not in borne]
     project.labels.add_all(local_person(), [Label(0, name) for name in new])
 
 

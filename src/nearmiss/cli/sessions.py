@@ -76,8 +76,11 @@ def train(
     labelling: that tells whether the labels transfer. Then it is trained on everything.
     """
     from nearmiss.cli.options import classifier_option
+    from nearmiss.errors import InvalidInput
     from nearmiss.session.project import Project
 
+    if out is None and (option or keep_audits_out):
+        raise InvalidInput("--option and --keep-audits-out go with --out; name a folder for the model")
     with Project.open(project) as opened:
         if out is not None:
             from nearmiss.session.handover import hand_over

@@ -36,7 +36,7 @@ def simulate_worth(
     from nearmiss.experiment.worth.records import ProjectRecord
     from nearmiss.experiment.worth.report import page, write_report
 
-    datasets = tuple(dataset or ("banking77", "dbpedia-6k"))
+    datasets = tuple(dict.fromkeys(dataset or ("banking77", "dbpedia-6k")))
     campaign = Campaign(datasets, projects, labels, check_share, strategy, weighted_checks)
 
     def tell(record: ProjectRecord) -> None:

@@ -13,7 +13,7 @@ from nearmiss.loop.stopping_text import parse_rule
 from nearmiss.session.project import Project
 from nearmiss.session.published import ModelFacts
 from nearmiss.session.quality import ModelQuality, qualities
-from nearmiss.session.worth import Worth, latest_worth
+from nearmiss.session.worth import QUICK, Worth, latest_worth
 
 __all__ = ["FEWEST_CHECKS", "Advice", "Standing", "Verdict", "advise", "read_standing", "savings_told", "told"]
 
@@ -74,6 +74,8 @@ class Standing:
         Texts that nobody has answered.
     is_measured
         Whether random checks are drawn at all.
+    unseen
+        Labels on offer that no text has.
     """
 
     labels: int
@@ -82,6 +84,7 @@ class Standing:
     worth: Worth | None
     remaining: int = 1_000_000
     is_measured: bool = True
+    unseen: tuple[str, ...] = ()
 
     @property
     def forecasts(self) -> tuple[Forecast, ...]:
@@ -121,7 +124,8 @@ def read_standing(project: Project) -> Standing:
     if worth is not None and kinds[worth.model] != history[-1].classifier:
         worth = None  # what another kind of model would gain says nothing of this one
     is_measured = project.settings.read().audit_share > 0
-    return Standing(labels, history, qualities(project), worth, remaining, is_measured)
+    unseen = tuple(label.name for label in project.labels.offered() if not label.texts)
+    return Standing(labels, history, qualities(project), worth, remaining, is_measured, unseen)
 
 
 def advise(standing: Standing, rule_text: str) -> Advice:
@@ -144,16 +148,20 @@ def advise(standing: Standing, rule_text: str) -> Advice:
     """
     judged = parse_rule(rule_text).judge(standing.evidence)
     warning = _warning(standing)
+    if not standing.remaining:
+        return Advice(Verdict.STOP, "Every text has an answer.", "There is nothing left to label.", warning)
+    if judged.stop:
+        reason = judged.reason
+        if standing.unseen:
+            named = ", ".join(f"“{name}”" for name in standing.unseen[:5])
+            reason += f" But no text yet has {named}: what a model would gain from such texts is in no forecast."
+        return Advice(Verdict.STOP, "You can stop if this is good enough for you.", reason, warning)
     if not standing.history:
         return Advice(
             Verdict.TOO_EARLY,
             "Too early to tell: there is no model yet.",
-            "The first model is trained once texts of two different labels are there.",
+            "The first model is trained once some ten texts to learn from, random checks aside, have two labels.",
         )
-    if not standing.remaining:
-        return Advice(Verdict.STOP, "Every text has an answer.", "There is nothing left to label.", warning)
-    if judged.stop:
-        return Advice(Verdict.STOP, "You can stop if this is good enough for you.", judged.reason, warning)
     checks = standing.history[-1].audits
     if not standing.is_measured and checks < FEWEST_CHECKS:
         return Advice(
@@ -167,7 +175,11 @@ def advise(standing: Standing, rule_text: str) -> Advice:
             f"Too early to tell: {checks} random check{'' if checks == 1 else 's'} so far.",
             f"Accuracy is measured by texts drawn at random; fewer than {FEWEST_CHECKS} tell next to nothing.",
         )
-    return Advice(Verdict.GO_ON, _outlook(standing), judged.reason, warning)
+    reason = judged.reason
+    if standing.history[-1].classifier not in QUICK and "forecast" in reason:
+        kind = standing.history[-1].classifier
+        reason += f" None is made for a {kind} model: that would take some thirty trainings; add a target or a budget."
+    return Advice(Verdict.GO_ON, _outlook(standing), reason, warning)
 
 
 def told(found: Estimate) -> str:

@@ -112,6 +112,16 @@ class LabelSet:
                 return label
         raise UnknownName.among("label", name, (label.name for label in offered))
 
+    def names_ever(self) -> frozenset[str]:
+        """Give every name that a label has, or had."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT DISTINCT json_extract(body, '$.name') AS name FROM event WHERE kind IN (?, ?)"
+                " AND json_extract(body, '$.name') IS NOT NULL",
+                (EventKind.LABEL_ADDED, EventKind.LABEL_CHANGED),
+            ).fetchall()
+        return frozenset(row["name"] for row in rows)
+
     def add(
         self, person: str, name: str, *, description: str = "", color: str = "", key: str = "", seeds: str = ""
     ) -> Label:

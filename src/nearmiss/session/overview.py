@@ -69,7 +69,7 @@ def overview(project: Project) -> list[str]:
         lines.append(f"to settle: {counts.disputed} texts on which people differ, or are unsure")
     facts = project.models.latest()
     if facts is None:
-        lines.append("model: none yet; it needs texts of two different labels")
+        lines.append("model: none yet; it needs some ten texts, random checks aside, of two different labels")
     else:
         lines.append(
             f"model {facts.version}: {facts.classifier} on {facts.trained_on} texts, {facts.at[:16]}; "

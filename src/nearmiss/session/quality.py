@@ -84,7 +84,7 @@ def measure(project: Project, ground: Ground, reading: Reading) -> ModelQuality 
     # What is no longer a label counts as one more class here, which no check has.
     rng, counts = named_generator(project.seed, "looks"), checks.counts
     levels = quality_levels(looks, checks.classes, len(ground.labels) + 1, rng, weights=counts)
-    # Texts that nobody was asked for are taken to be like the others; picks are not.
+    # Texts that nobody was asked for, or that no model had guessed, are taken to be like the others; picks are not.
     picked = answered.drawn_or_picked()
     texts = ground.texts - len(answered.items) + len(picked.items)
     pool = pool_after(picked.checks, picked.guessed, texts, picked.counts)

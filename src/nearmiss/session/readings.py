@@ -114,8 +114,8 @@ class Answered:
         return self._take(self.events <= event)
 
     def drawn_or_picked(self) -> Answered:
-        """Leave out what nobody was asked for: it says nothing of how a strategy picks."""
-        return self._take(self.asked)
+        """Leave out what says nothing of how hard picks are: what nobody was asked for, or no model had guessed."""
+        return self._take(self.checks | (self.asked & ~np.isnan(self.guessed)))
 
     def _take(self, kept: npt.NDArray[np.bool_]) -> Answered:
         return Answered(**{entry.name: getattr(self, entry.name)[kept] for entry in fields(self)})

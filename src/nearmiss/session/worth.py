@@ -24,12 +24,12 @@ from nearmiss.session.quality import guessed_classes
 from nearmiss.session.readings import read_answered, readings
 from nearmiss.text.corpus import Texts
 
-__all__ = ["AHEAD", "Worth", "is_weighed", "latest_worth", "weigh"]
+__all__ = ["AHEAD", "QUICK", "Worth", "is_weighed", "latest_worth", "weigh"]
 
 #: Labels ahead for which a forecast is made.
 AHEAD = (100, 500, 1_000)
 #: A random curve takes some thirty models; these classifiers train in a second or two.
-_QUICK = frozenset({"tfidf", "frozen", "tuned"})
+QUICK = frozenset({"tfidf", "frozen", "tuned"})
 #: The most checks that it is drawn from: their number decides how long it takes.
 _MOST_CHECKS = 600
 
@@ -81,7 +81,7 @@ class Worth:
 
 def is_weighed(project: Project, facts: ModelFacts) -> bool:
     """Say whether nothing is to be found of a model that is not known: too few checks, too slow, or done."""
-    if facts.audits < FEWEST_CHECKS or facts.classifier not in _QUICK:
+    if facts.audits < FEWEST_CHECKS or facts.classifier not in QUICK:
         return True
     with project.database.reading() as connection:
         row = connection.execute("SELECT worth FROM reading WHERE version = ?", (facts.version,)).fetchone()

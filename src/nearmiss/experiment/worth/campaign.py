@@ -63,16 +63,16 @@ class Campaign:
 
     def fits(self, record: ProjectRecord) -> bool:
         """Say whether a record is of a project such as these."""
-        plan = record.plan
-        shares, most = (self.check_share, _HEAVY_SHARE), self.labels * _HEAVY_LABELS
-        alike = (plan.strategy, plan.weighted) == (self.strategy, self.weighted)
-        return alike and plan.check_share in shares and plan.labels <= most
+        return record.plan == self._planned(record.number, record.plan.texts)
 
     def plan(self, bench: Bench, number: int) -> Plan:
         """Give the plan of one project."""
         rng = named_generator("worth", bench.name, "plan", number)
         most = len(bench.labels)
         texts = int(rng.integers(min(_POOLS[0], most), min(_POOLS[1], most) + 1))
+        return self._planned(number, texts)
+
+    def _planned(self, number: int, texts: int) -> Plan:
         heavy = number % _HEAVY == _HEAVY - 1
         labels = min(self.labels * (_HEAVY_LABELS if heavy else 1), texts * 4 // 5)
         return Plan(texts, labels, _HEAVY_SHARE if heavy else self.check_share, self.strategy, self.weighted)
@@ -83,6 +83,11 @@ def simulate(bench: Bench, curve: RandomCurve, plan: Plan, number: int) -> Proje
     with one_blas_thread():
         track = label_project(bench, plan, named_generator("worth", bench.name, "project", number))
         looks = judge_quality(track, named_generator("worth", bench.name, "looks", number))
+        if not looks:
+            raise InvalidInput(
+                f"{bench.name}, project {number}: no model was measured in {plan.labels} labels on {plan.texts} texts, "
+                f"{plan.check_share:g} of them random checks; take more labels, texts of two classes, or another share"
+            )
         worths = list(judge_worth(bench, track, curve, named_generator("worth", bench.name, "savings", number)))
     stops = (
         stop_by_price(f"stable and {STOP_WHEN}", looks, worths),
@@ -150,7 +155,8 @@ def read_records(folder: Path) -> list[ProjectRecord]:
         Another line cannot be read.
     """
     try:
-        lines = (folder / RECORDS).read_text(encoding="utf-8").split("\n")
+        # What follows the last line's end was cut off, and is made anew.
+        lines = (folder / RECORDS).read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
     except FileNotFoundError:
         return []
     records = []
@@ -160,8 +166,6 @@ def read_records(folder: Path) -> list[ProjectRecord]:
         try:
             records.append(ProjectRecord.from_line(line))
         except (ValueError, KeyError, TypeError) as error:
-            if place == len(lines):
-                break
             raise InvalidData(
                 f"{folder / RECORDS}, line {place}: no record of a simulated project ({error}); remove the line"
             ) from error
