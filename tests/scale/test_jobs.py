@@ -148,3 +148,16 @@ def test_values_that_are_no_numbers_are_told_with_shard_and_rows(make_pool, tmp_
     parquet.write_table(table.set_column(table.column_names.index("features"), "features", column), path)
     with pytest.raises(BadShard, match=r"part-0\.parquet: the features of row 17 are not finite"):
         select_from_shards(made.pool, 10, strategy="cal", labels=made.known, work_dir=str(tmp_path / "w"))
+
+
+def test_labels_of_a_shard_that_turns_out_to_be_bad_are_left_out_with_it(make_pool, tmp_path):
+    made = make_pool()
+    path = f"{made.folder}/part-0.parquet"
+    table = parquet.read_table(path)
+    column = pa.array([[float("nan")] * 6] * 130, pa.list_(pa.float32()))
+    parquet.write_table(table.set_column(table.column_names.index("features"), "features", column), path)
+    batch = select_from_shards(
+        made.pool, 10, strategy="cal", labels=made.known, work_dir=str(tmp_path / "w"), skip_bad=True
+    )
+    assert (batch.rows >= 130).all()
+    assert set(batch.labeled_ids) == {made.ids[row] for row in made.labeled if row >= 130}

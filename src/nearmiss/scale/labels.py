@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from nearmiss.acquisition.base import IndexArray
 from nearmiss.errors import InvalidData
-from nearmiss.scale.gathering import FindIds
+from nearmiss.scale.gathering import FindIds, rows_in
 from nearmiss.scale.jobs import Jobs
-from nearmiss.scale.pool import ShardedPool
+from nearmiss.scale.pool import Shard, ShardedPool
 from nearmiss.text.labels import encode_labels
 from nearmiss.text.tables import read_table
 
@@ -58,6 +59,13 @@ class JoinedLabels:
     ids: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def within(self, shards: Sequence[Shard]) -> JoinedLabels:
+        """Keep the texts of these shards."""
+        inside = np.concatenate([np.empty(0, np.int64), *(rows_in(shard, self.rows) for shard in shards)])
+        kept = np.flatnonzero(np.isin(self.rows, inside))
+        ids = tuple(self.ids[place] for place in kept)
+        return replace(self, rows=self.rows[kept], labels=self.labels[kept], ids=ids)
 
 
 def read_labels(path: str | Path, id_column: str = "id", label_column: str = "label") -> KnownLabels:

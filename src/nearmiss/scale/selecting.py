@@ -145,7 +145,8 @@ def select_from_shards(
                 f"{strategy_text(chooser)!r} compares with labelled texts, and there are none: pass labels, or begin "
                 "with bertkm or random"
             )
-        known = taken(source, joined.rows, needs, jobs) if needs and len(joined.rows) else Signals()
+        known = taken(source, joined.rows, needs, jobs) if needs else Signals()
+        joined = joined.within(jobs.sound(pool.shards))  # a shard may have turned out to be bad just now
         labeled = LabeledRows(joined.rows, known, joined.labels)
         found = choose(chooser, source, labeled, n, jobs, ("shards", seed), batch_rows)
         batch = _told(pool, source, chooser, labeled, found, jobs, joined)
@@ -187,7 +188,8 @@ def _source(
                 "them, or begin with bertkm or random"
             )
         features = np.asarray(taken(SignalSource(signals), joined.rows, {Signal.FEATURES}, jobs).features)
-        head = LogisticHead.train(features, joined.labels, max(2, len(joined.names)), LogisticSettings())
+        learned = joined.within(jobs.sound(pool.shards)).labels
+        head = LogisticHead.train(features, learned, max(2, len(joined.names)), LogisticSettings())
     source = SignalSource(signals, head)
     source.check(needs)
     return source
