@@ -13,7 +13,7 @@ import pytest
 
 from nearmiss.acquisition.base import PoolView, Signal, Signals
 from nearmiss.acquisition.registry import make_strategy
-from nearmiss.errors import InvalidInput
+from nearmiss.errors import BadShard, InvalidInput
 from nearmiss.loop.streams import named_generator
 from nearmiss.models.frozen import FrozenClassifier
 from nearmiss.models.transformer import FinetunedClassifier
@@ -160,3 +160,17 @@ def test_a_disk_that_takes_no_more_leaves_whole_files_only(pool, tmp_path):
     for path in Path(work, "signals").rglob("*.parquet"):
         assert parquet.ParquetFile(path).metadata.num_rows
     assert len(select_from_shards(pool, 5, strategy="bertkm", work_dir=str(work)).rows) == 5
+
+
+def test_a_shard_without_texts_is_no_matter(tmp_path):
+    whole = select(write_pool(tmp_path / "whole"), tmp_path)
+    batch = select(write_pool(tmp_path / "pool", cuts=(40, 40, 55)), tmp_path)
+    assert batch.ids == whole.ids
+    assert batch.scores == pytest.approx(whole.scores, abs=1e-5)
+
+
+def test_a_shard_that_has_gone_is_named(tmp_path):
+    pool = write_pool(tmp_path / "pool")
+    (tmp_path / "pool" / "part-1.parquet").unlink()
+    with pytest.raises(BadShard, match=r"part-1\.parquet"):
+        select_from_shards(pool, 3, strategy="bertkm", work_dir=str(tmp_path / "work"))

@@ -10,6 +10,7 @@ from tests.scale.conftest import lists
 
 from nearmiss.acquisition.registry import make_strategy
 from nearmiss.arrays.product_points import ProductPoints
+from nearmiss.errors import BadShard
 from nearmiss.scale.oversampling import weighted_seeding
 from nearmiss.scale.pool import ShardedPool
 from nearmiss.scale.selecting import select_from_shards
@@ -89,3 +90,13 @@ def test_a_row_is_drawn_by_its_weight_times_its_squared_distance():
         assert first == 0
         seconds.append(second)
     assert np.mean(np.array(seconds) == 1) == pytest.approx(0.5, abs=0.03)
+
+
+def test_log_probabilities_that_are_none_are_told_with_their_shard(make_pool, choose):
+    made = make_pool()
+    path = f"{made.folder}/part-4.parquet"
+    table = parquet.read_table(path)
+    column = pa.array([[float("nan")] * 3] * table.num_rows, pa.list_(pa.float32()))
+    parquet.write_table(table.set_column(table.column_names.index("log_probs"), "log_probs", column), path)
+    with pytest.raises(BadShard, match=r"part-4\.parquet"):
+        choose(made, "badge", 10)

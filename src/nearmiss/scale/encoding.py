@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from nearmiss.acquisition.base import Signals
-from nearmiss.errors import InvalidData
+from nearmiss.errors import BadShard, InvalidData
 from nearmiss.scale.folders import Folder
 from nearmiss.scale.hashes import hash_of
 from nearmiss.scale.pool import ColumnsOfPool, Shard, ShardedPool
@@ -77,9 +77,12 @@ class ReadTexts:
     def _digest(self, shard: Shard) -> str:
         """Hash the file, and which of its columns are read."""
         digest = blake2b(f"{self.pool.columns.text}\n{self.pool.columns.pair}\n".encode(), digest_size=16)
-        with Folder(self.pool.address).open(shard.name) as file:
-            while block := file.read(_HASHED_AT_ONCE):
-                digest.update(block)
+        try:
+            with Folder(self.pool.address).open(shard.name) as file:
+                while block := file.read(_HASHED_AT_ONCE):
+                    digest.update(block)
+        except OSError as error:
+            raise BadShard(f"{self.pool.address}/{shard.name}: cannot be read: {error.strerror or error}") from error
         return digest.hexdigest()
 
     def _write(self, file: BinaryIO, shard: Shard, read: Callable[[Texts], Signals]) -> None:

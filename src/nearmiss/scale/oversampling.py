@@ -18,6 +18,7 @@ import numpy.typing as npt
 from nearmiss.acquisition.base import IndexArray, PoolView, Signal, Signals
 from nearmiss.arrays.product_points import ProductPoints
 from nearmiss.arrays.seeding import Picks
+from nearmiss.errors import BadShard, InvalidArray
 from nearmiss.loop.streams import named_generator
 from nearmiss.scale.best import Best, Draws, merged
 from nearmiss.scale.hashes import hash_of
@@ -61,7 +62,10 @@ class _FromCenters:
                 continue
             together = joined_signals(batch.signals, self.centers)
             n = len(batch.rows)
-            points = self.strategy.points(PoolView(n + self.n_centers, together))
+            try:
+                points = self.strategy.points(PoolView(n + self.n_centers, together))
+            except InvalidArray as error:
+                raise BadShard(f"{self.source.pool.address}/{shard.name}: {error}") from error
             squared, nearest = points.assigned(np.arange(n, n + self.n_centers))
             found.append((batch.rows, squared[:n], nearest[:n]))
         return found

@@ -259,6 +259,8 @@ class ShardedPool:
         BadShard
             The file cannot be read, or has changed.
         """
+        if not shard.rows:
+            return
         wanted = [name for name in columns if name in self.present]
         first = 0
         with _parquet(Folder(self.address), shard.name) as file:
