@@ -7,6 +7,8 @@ import csv
 import pyarrow.parquet as parquet
 import pytest
 
+from nearmiss.errors import InvalidData
+
 TEXTS = [f"{('a good film', 'a bad film', 'a dull book')[i % 3]}, number {i}" for i in range(40)]
 
 
@@ -123,6 +125,42 @@ def test_what_cannot_be_cut_is_refused(tmp_path, nearmiss):
     outcome = nearmiss("shard", once, tmp_path / "out")
     assert outcome.code == 2
     assert "holds shards already" in outcome.err
+
+
+def test_an_interrupted_cut_leaves_no_half_of_a_pool(tmp_path, monkeypatch):
+    from nearmiss.scale import cutting
+    from nearmiss.text.readers import read_corpus
+
+    file = read_corpus(write(tmp_path / "pool.csv", ["id", "text"], [(i, f"text {i}") for i in range(9)]))
+    writing, write_part = [], cutting._write
+
+    def fail_at_the_third(part, out):
+        writing.append(part)
+        if len(writing) == 3:
+            raise OSError(28, "No space left on device")
+        write_part(part, out)
+
+    monkeypatch.setattr(cutting, "_write", fail_at_the_third)
+    with pytest.raises(InvalidData, match="No space left"):
+        cutting.cut_into_shards(file, str(tmp_path / "out"), 2)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_column_that_shards_keep_for_themselves_is_no_other(tmp_path, nearmiss):
+    file = write(tmp_path / "pool.csv", ["key", "body", "text"], [("a", "one text", "x"), ("b", "another text", "y")])
+    outcome = nearmiss("shard", file, tmp_path / "out", "--text-column", "body", "--id-column", "key")
+    assert outcome.code == 2
+    assert "another column is called 'text'" in outcome.err
+
+
+def test_options_of_the_other_way_are_refused(pool, labels, tmp_path, nearmiss):
+    out = ("--out", tmp_path / "next.csv")
+    outcome = nearmiss("select", labels, labels, "-n", 1, "--work-dir", tmp_path / "w", *out)
+    assert outcome.code == 2
+    assert "is one file: the options for pools in shards do nothing here" in outcome.err
+    outcome = nearmiss("select", pool, labels, "-n", 1, "--encoding", "latin-1", *out)
+    assert outcome.code == 2
+    assert "do nothing with shards" in outcome.err
 
 
 def test_a_pool_must_be_named(nearmiss, labels):

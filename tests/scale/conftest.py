@@ -47,7 +47,7 @@ class Made:
 
     @property
     def known(self):
-        return KnownLabels(tuple(self.ids[row] for row in self.labeled), self.labels, tuple("abc"))
+        return KnownLabels(tuple(self.ids[row] for row in self.labeled), self.labels, tuple("012"))
 
     @property
     def rest(self):

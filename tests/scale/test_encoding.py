@@ -174,3 +174,38 @@ def test_a_shard_that_has_gone_is_named(tmp_path):
     (tmp_path / "pool" / "part-1.parquet").unlink()
     with pytest.raises(BadShard, match=r"part-1\.parquet"):
         select_from_shards(pool, 3, strategy="bertkm", work_dir=str(tmp_path / "work"))
+
+
+def test_relative_addresses_are_good_everywhere(tmp_path, monkeypatch):
+    write_pool(tmp_path / "pool")
+    monkeypatch.chdir(tmp_path)
+    pool = ShardedPool.open("pool")
+    assert pool.address == str(tmp_path / "pool")
+    select_from_shards(pool, 3, strategy="bertkm", work_dir="work")
+    assert len(stored(tmp_path)) == 3
+
+
+def test_signals_that_were_deleted_are_read_again(pool, tmp_path):
+    select(pool, tmp_path)
+    for path in stored(tmp_path):
+        path.unlink()
+    assert len(select(pool, tmp_path).rows) == 8
+    assert len(stored(tmp_path)) == 3
+
+
+def test_a_column_of_second_texts_that_is_not_there_is_named(tmp_path):
+    write_pool(tmp_path / "pool")
+    with pytest.raises(InvalidInput, match="there is no column 'pairr'"):
+        select(ShardedPool.open(str(tmp_path / "pool"), ColumnsOfPool(pair="pairr")), tmp_path)
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.int64()])
+def test_ids_of_other_kinds_are_joined_as_text(tmp_path, kind):
+    folder = tmp_path / "pool"
+    folder.mkdir()
+    ids = pa.array([str(i).encode() if kind == pa.binary() else i for i in range(90)], kind)
+    parquet.write_table(pa.table({"id": ids, "text": TEXTS}), folder / "a.parquet")
+    known = KnownLabels(tuple(name[1:] for name in KNOWN.ids), KNOWN.labels, KNOWN.names)
+    pool = ShardedPool.open(str(folder))
+    batch = select_from_shards(pool, 4, strategy="margin", labels=known, work_dir=str(tmp_path / "work"))
+    assert [str(row) for row in batch.rows] == list(batch.ids)

@@ -12,7 +12,7 @@ import pytest
 
 from nearmiss.errors import BadShard, InvalidData, ModelUnavailable
 from nearmiss.scale.folders import Folder
-from nearmiss.scale.jobs import Jobs
+from nearmiss.scale.jobs import Jobs, ShardsLeftOut
 from nearmiss.scale.pool import Shard
 from nearmiss.scale.selecting import select_from_shards
 from nearmiss.scale.work import StreamingExecutor
@@ -90,14 +90,18 @@ def test_a_bad_shard_ends_the_work_with_its_name_and_the_mend(jobs):
 
 
 def test_or_is_left_out_of_this_stage_and_the_next(jobs):
-    mine = jobs(skip_bad=True)
-    assert found_by(mine, Diary(bad=(2,))) == [0, 1, 3, 4]
+    mine, work = jobs(skip_bad=True), Diary(bad=(2,))
+    with pytest.raises(ShardsLeftOut):
+        found_by(mine, work)
     assert mine.faults == {2: "part-2: damaged"}
-    later = Diary(identity="later")
-    assert found_by(mine, later) == [0, 1, 3, 4]
-    assert [shard.number for shard in mine.sound(SHARDS)] == [0, 1, 3, 4]
+    sound = mine.sound(SHARDS)
+    assert [part["found"].item() for part in mine.carry_out("work", work, sound)] == [0, 1, 3, 4]
+    assert work.asked == [0, 1, 2, 3, 4]  # the others were done
+    other = jobs(skip_bad=True)
+    with pytest.raises(ShardsLeftOut):
+        found_by(other, Diary(identity="all", bad=range(5)))
     with pytest.raises(InvalidData, match="no shard can be read"):
-        found_by(jobs(skip_bad=True), Diary(identity="all", bad=range(5)))
+        other.sound(SHARDS)
 
 
 def test_what_is_no_fault_of_a_shard_is_not_skipped(jobs):
@@ -161,3 +165,19 @@ def test_labels_of_a_shard_that_turns_out_to_be_bad_are_left_out_with_it(make_po
     )
     assert (batch.rows >= 130).all()
     assert set(batch.labeled_ids) == {made.ids[row] for row in made.labeled if row >= 130}
+
+
+@pytest.mark.parametrize("strategy", ["random", "badge", "bertkm", "cal", "cal:anchor=labeled", "diverse-margin"])
+@pytest.mark.parametrize("number", [0, 4])
+def test_every_strategy_goes_on_without_a_shard_that_is_damaged(make_pool, tmp_path, strategy, number):
+    made = make_pool()
+    path = Path(made.folder, f"part-{number}.parquet")
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + bytes(len(content) // 2) + content[4 + len(content) // 2 :])
+    options = {"strategy": strategy, "labels": made.known, "work_dir": str(tmp_path / "w"), "skip_bad": True}
+    batch = select_from_shards(made.pool, 200, **options)
+    shard = made.pool.shards[number]
+    assert len(set(batch.rows.tolist())) == 200
+    assert not ((batch.rows >= shard.start) & (batch.rows < shard.start + shard.rows)).any()
+    assert not np.isin(batch.rows, made.labeled).any()
+    assert list(batch.ids) == [made.ids[row] for row in batch.rows]

@@ -230,5 +230,13 @@ def test_what_the_cluster_has_not_is_refused(cluster, make_pool, tmp_path):
         select_from_shards(
             made.pool, 5, strategy="random", executor=RayExecutor(cpus=4096), work_dir=str(tmp_path / "work")
         )
+    with pytest.raises(InvalidInput, match="a worker is to have 4096 and 0"):
+        select_from_shards(
+            made.pool, 5, strategy="random", executor=RayExecutor(workers=1, cpus=4096), work_dir=str(tmp_path / "work")
+        )
+    here = RayExecutor(workers=1, gpus=1.0)  # for reading texts alone
+    assert (
+        len(select_from_shards(made.pool, 5, strategy="random", executor=here, work_dir=str(tmp_path / "w")).rows) == 5
+    )
     with pytest.raises(InvalidInput, match="at least one worker"):
         RayExecutor(workers=0)

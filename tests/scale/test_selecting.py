@@ -97,6 +97,40 @@ def test_same_seed_same_batch_and_another_seed_another(make_pool, choose):
     assert first == again != other
 
 
+@pytest.mark.parametrize(
+    ("strategy", "why"),
+    [
+        ("cal:search=approximate", "how the pool is cut"),
+        ("badge:first=largest", "leave out first"),
+        ("diverse-margin:weighted=true", "lowest score of the whole pool"),
+        ("diverse-cal:anchor=labeled", "leave out one of the two"),
+    ],
+)
+def test_options_that_would_mean_something_else_are_refused(make_pool, choose, strategy, why):
+    with pytest.raises(InvalidInput, match=why):
+        choose(make_pool(), 5, strategy)
+
+
+def test_labels_are_numbered_as_the_log_probabilities_are(make_pool, choose):
+    made = make_pool()
+    kept = np.flatnonzero(made.labels != 1)  # columns 0 and 2, which are not the first and the second
+    ids = tuple(made.ids[row] for row in made.labeled[kept])
+    codes = (made.labels[kept] == 2).astype(np.int64)
+    made.labeled, made.labels = made.labeled[kept], made.labels[kept]
+    rows, _ = made.at_once("cal:divergence=cross-entropy", 20, 3)
+    numbered = KnownLabels(ids, codes, ("0", "2"))
+    assert choose(made, 20, "cal:divergence=cross-entropy", labels=numbered).rows.tolist() == rows.tolist()
+    with pytest.raises(InvalidInput, match="do not say which column is whose"):
+        choose(made, 20, "cal:divergence=cross-entropy", labels=KnownLabels(ids, codes, ("yes", "no")))
+
+
+def test_labels_take_the_numbers_of_a_saved_model():
+    known = KnownLabels(("a", "b"), np.array([0, 1]), ("A", "D"))
+    assert known.coded_as(("A", "B", "C", "D"), "its classes").labels.tolist() == [0, 3]
+    with pytest.raises(InvalidData, match="'D' is none of its classes: A, B"):
+        known.coded_as(("A", "B"), "its classes")
+
+
 @pytest.mark.parametrize("strategy", ["typiclust", "k-center", "balanced-margin", "anchored-cal", "distinct-margin"])
 def test_what_looks_at_the_whole_pool_is_refused_with_what_works(make_pool, choose, strategy):
     with pytest.raises(InvalidInput, match="does not work on shards; take one of random"):

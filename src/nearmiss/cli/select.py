@@ -104,6 +104,8 @@ def select(
         from nearmiss.scale.pool import ColumnsOfPool, ShardedPool
         from nearmiss.scale.selecting import select_from_shards
 
+        if encoding is not None or on_missing == "drop":
+            raise InvalidInput("--encoding and --on-missing do nothing with shards, which are Parquet; leave them out")
         names = ColumnsOfPool(id=id_column or "id", text=text_column or "text", pair=pair_column or "")
         skip = on_bad_shard == "skip"
         work = executor_of(executor, address, workers, cpus_per_worker, gpus_per_worker)
@@ -123,8 +125,10 @@ def select(
         for note in chosen.notes:
             typer.echo(note, err=True)
         write_table(chosen.table, out, overwrite=overwrite)
-        typer.echo(f"{n} texts to label next: {out}")
+        typer.echo(f"{len(chosen.rows)} texts to label next: {out}")
         return
+    if executor == "ray" or address or workers or work_dir or gpus_per_worker or on_bad_shard == "skip":
+        raise InvalidInput(f"{pool} is one file: the options for pools in shards do nothing here; leave them out")
     source = Path(pool)
     choice = ClassifierChoice(classifier, options)
 

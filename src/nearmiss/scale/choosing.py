@@ -45,6 +45,12 @@ def check_strategy(chooser: Strategy) -> None:
             f"{strategy_text(chooser)!r} looks at the whole pool at once and does not work on shards; take one of "
             f"{_OFFERED}"
         )
+    if isinstance(inner, Cal) and inner.search == "approximate":
+        raise InvalidInput("cal:search=approximate would depend on how the pool is cut; leave search out")
+    if isinstance(inner, Badge) and inner.first == "largest":
+        raise InvalidInput("badge:first=largest does not work on shards; leave out first")
+    if isinstance(chooser, DiverseBatch) and chooser.weighted:
+        raise InvalidInput("weighted=true needs the lowest score of the whole pool; leave it out for shards")
     if isinstance(chooser, DiverseBatch) and isinstance(inner, Cal) and inner.variant.anchor == "labeled":
         raise InvalidInput("diverse-cal with anchor=labeled does not work on shards; leave out one of the two")
 
@@ -130,6 +136,7 @@ def _best_by_anchor(chooser: Cal, source: SignalSource, labeled: LabeledRows, n:
     if (best.scores > 0).all() and len(best.rows) == n:
         return best
     # Among those that score 0 the order of equals decides, as it does among all candidates at once.
-    all_rows = np.setdiff1d(np.arange(source.pool.rows, dtype=np.int64), np.union1d(labeled.rows, met))
+    ranges = [np.arange(shard.start, shard.start + shard.rows, dtype=np.int64) for shard in source.pool.shards]
+    all_rows = np.setdiff1d(np.concatenate(ranges), np.union1d(labeled.rows, met))
     others = Best(all_rows, labeled.candidates(all_rows), np.zeros(len(all_rows)))
     return merged([Best(met, labeled.candidates(met), scores), others], n, draws)

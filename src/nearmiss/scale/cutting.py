@@ -57,7 +57,7 @@ def cut_into_shards(file: CorpusFile, address: str, rows: int = 50_000) -> Cut:
             "or rename this one to have rows named by their numbers"
         )
     folder = Folder(address)
-    if folder.exists("part-00000.parquet"):
+    if folder.is_there() and folder.files(".parquet"):
         raise InvalidInput(f"{address} holds shards already; name another folder, or remove them")
     texts = file.corpus.texts
     table = pa.table({"id": ids, "text": list(texts.first)})
@@ -65,12 +65,19 @@ def cut_into_shards(file: CorpusFile, address: str, rows: int = 50_000) -> Cut:
         table = table.append_column("pair", pa.array(list(texts.second)))
     used = (file.columns.text, file.columns.pair, file.columns.row_id)
     for name in file.table.column_names:
-        if name not in (*table.column_names, *used):
-            table = table.append_column(name, file.table.column(name))
+        if name in used:
+            continue
+        if name in table.column_names:
+            raise InvalidInput(f"another column is called {name!r}, which shards keep for their own use; rename it")
+        table = table.append_column(name, file.table.column(name))
     count = 0
     for start in range(0, table.num_rows, rows):
-        part = table.slice(start, rows)
-        folder.write(f"part-{count:05d}.parquet", partial(_write, part))
+        try:
+            folder.write(f"part-{count:05d}.parquet", partial(_write, table.slice(start, rows)))
+        except BaseException:  # a part of the shards would be taken for the pool
+            for number in range(count):
+                folder.remove_file(f"part-{number:05d}.parquet")
+            raise
         count += 1
     return Cut(count, table.num_rows)
 

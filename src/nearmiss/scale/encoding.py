@@ -129,8 +129,11 @@ def signals_pool(pool: ShardedPool, store: Folder, names: Sequence[str]) -> Shar
         if not shard.rows:
             shards.append(Shard(shard.number, name, 0, shard.start))
             continue
-        with store.open(name) as file, parquet.ParquetFile(file) as opened:
-            rows, present = int(opened.metadata.num_rows), frozenset(opened.schema_arrow.names)
+        try:
+            with store.open(name) as file, parquet.ParquetFile(file) as opened:
+                rows, present = int(opened.metadata.num_rows), frozenset(opened.schema_arrow.names)
+        except (OSError, pa.ArrowException) as error:
+            raise InvalidData(f"{store.address}/{name} cannot be read: {error}; delete it") from error
         if rows != shard.rows:
             raise InvalidData(f"{store.address}/{name}: has {rows} rows for {shard.rows} texts; delete it")
         shards.append(Shard(shard.number, name, rows, shard.start))

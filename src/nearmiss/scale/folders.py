@@ -15,7 +15,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from nearmiss.errors import InvalidData, InvalidInput, NearmissError
 
-__all__ = ["FileFacts", "Folder"]
+__all__ = ["FileFacts", "Folder", "absolute"]
 
 #: What file systems tell of a file that changes with it.
 _VERSIONS = ("mtime", "ETag", "etag", "md5Hash", "generation", "LastModified", "last_modified", "created")
@@ -132,6 +132,17 @@ class Folder:
                 "the same call goes on from there"
             ) from error
 
+    def is_there(self) -> bool:
+        """Say whether there is such a folder."""
+        system, root = self._opened()
+        return bool(system.isdir(root))
+
+    def remove_file(self, name: str) -> None:
+        """Remove a file; one that is not there is no matter."""
+        system, root = self._opened()
+        with suppress(OSError):
+            system.rm_file(f"{root}/{name}")
+
     def remove(self) -> None:
         """Remove the folder and all that is in it; one that is not there is no matter."""
         system, root = self._opened()
@@ -148,6 +159,19 @@ class Folder:
         except (ImportError, ValueError) as error:  # no such protocol, or its package is missing
             raise NearmissError(f"{self.address}: {error}") from error
         return system, str(root).rstrip("/")
+
+
+def absolute(address: str) -> str:
+    """Give the address that is good in every process: a path from the root, or what it was.
+
+    Examples
+    --------
+    >>> absolute("s3://bucket/pool")
+    's3://bucket/pool'
+    >>> absolute("pool") == str(Path.cwd() / "pool")
+    True
+    """
+    return address if "://" in address else str(Path(address).expanduser().absolute())
 
 
 def _expanded(address: str) -> str:

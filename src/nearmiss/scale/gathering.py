@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nearmiss.acquisition.base import IndexArray, Signal, Signals
-from nearmiss.errors import BadShard
 from nearmiss.scale.hashes import hash_of
 from nearmiss.scale.jobs import Jobs
 from nearmiss.scale.pool import RowBatch, Shard, ShardedPool
@@ -62,19 +61,9 @@ class FindIds:
 
 
 def _hits(batch: RowBatch, wanted: pa.Array[Any]) -> list[int]:
-    column = batch.columns.id
-    names: Any
-    if column not in batch.table.column_names:
-        names = pa.array(batch.ids())
-    else:
-        names = batch.table.column(column).combine_chunks()
-        if names.null_count:
-            batch.ids()  # says which row has none
-        try:
-            names = names.cast(pa.string())
-        except pa.ArrowInvalid as error:
-            raise BadShard(f"{batch.address}/{batch.shard.name}: ids cannot be read as text: {error}") from error
-    return list(np.flatnonzero(np.asarray(pc.is_in(names, wanted).to_numpy(zero_copy_only=False))))
+    has_ids = batch.columns.id in batch.table.column_names
+    names: Any = batch.id_column() if has_ids else pa.chunked_array([pa.array(batch.ids())])
+    return list(np.flatnonzero(np.asarray(pc.is_in(names, wanted).to_numpy())))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,6 +122,6 @@ def _joined(parts: list[Arrays]) -> Signals:
 
 
 def taken(source: SignalSource, rows: IndexArray, needs: AbstractSet[Signal], jobs: Jobs) -> Signals:
-    """Give the signals of some rows, increasing; those of shards that cannot be read are missing."""
-    shards = tuple(shard for shard in jobs.sound(source.pool.shards) if len(rows_in(shard, rows)))
+    """Give the signals of some rows, increasing."""
+    shards = tuple(shard for shard in source.pool.shards if len(rows_in(shard, rows)))
     return _joined(jobs.carry_out("take rows", TakeSignals(source, rows, needs), shards))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NoReturn
 from zipfile import BadZipFile
 
 from nearmiss.errors import BadShard, InvalidData
@@ -12,7 +13,11 @@ from nearmiss.scale.hashes import hash_of
 from nearmiss.scale.pool import Shard
 from nearmiss.scale.work import Arrays, Executor, Finished, Work, packed, unpacked
 
-__all__ = ["Jobs", "Progress"]
+__all__ = ["Jobs", "Progress", "ShardsLeftOut"]
+
+
+class ShardsLeftOut(Exception):
+    """Shards turned out to be bad: what was worked out with them is to be worked out again without them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +53,28 @@ class Jobs:
     tell: Callable[[Progress], None] = lambda progress: None
     faults: dict[int, str] = field(default_factory=dict)
 
-    def carry_out(self, stage: str, work: Work, shards: tuple[Shard, ...]) -> list[Arrays]:
-        """Do the work on each shard, and give what was found in their order; bad ones are left out.
+    def carry_out(self, stage: str, work: Work, shards: tuple[Shard, ...], *, keep: bool = True) -> list[Arrays]:
+        """Do the work on each shard, and give what was found in their order.
+
+        Parameters
+        ----------
+        keep
+            Whether to keep what is found; not where the work itself knows what it has done.
 
         Raises
         ------
         BadShard
             A shard cannot be read, and none may be left out.
+        ShardsLeftOut
+            Shards cannot be read, and are left out from now on; the others are done.
         NearmissError
             A model cannot be loaded, the disk is full ...
         """
         identity = work.identity
-        wanted = [shard for shard in shards if shard.number not in self.faults]
+        wanted = list(shards)
         found: dict[int, Arrays] = {}
         for shard in wanted:
-            if (kept := self._kept(identity, shard)) is not None:
+            if keep and (kept := self._kept(identity, shard)) is not None:
                 found[shard.number] = kept
         total = sum(shard.rows for shard in wanted)
         done = sum(shard.rows for shard in wanted if shard.number in found)
@@ -70,16 +82,26 @@ class Jobs:
         for finished in self.executor.run(work, [shard for shard in wanted if shard.number not in found]):
             done += finished.shard.rows
             if self._is_sound(finished):
-                self._keep(identity, finished)
+                if keep:
+                    self._keep(identity, finished)
                 found[finished.shard.number] = finished.arrays
             self.tell(Progress(stage, done, total))
-        if wanted and not found:
-            raise InvalidData(f"no shard can be read. The first: {next(iter(self.faults.values()))}")
+        if len(found) < len(wanted):
+            raise ShardsLeftOut
         return [found[number] for number in sorted(found)]
 
     def sound(self, shards: tuple[Shard, ...]) -> tuple[Shard, ...]:
-        """Leave out the shards that turned out to be bad."""
-        return tuple(shard for shard in shards if shard.number not in self.faults)
+        """Leave out the shards that turned out to be bad.
+
+        Raises
+        ------
+        InvalidData
+            All did.
+        """
+        found = tuple(shard for shard in shards if shard.number not in self.faults)
+        if not found:
+            raise InvalidData(f"no shard can be read. The first: {next(iter(self.faults.values()))}")
+        return found
 
     def forget(self) -> None:
         """Remove what was kept: the selection is over."""
@@ -93,6 +115,19 @@ class Jobs:
             raise BadShard(f"{finished.fault}. {mend}")
         self.faults[finished.shard.number] = finished.fault
         return False
+
+    def leave_out(self, shard: Shard, fault: BadShard) -> NoReturn:
+        """Leave out a shard that was found to be bad elsewhere.
+
+        Raises
+        ------
+        BadShard
+            None may be left out.
+        ShardsLeftOut
+            It is.
+        """
+        self._is_sound(Finished(shard, fault=str(fault)))
+        raise ShardsLeftOut from fault
 
     def _name(self, identity: str, shard: Shard) -> str:
         return f"{hash_of(identity, repr(shard))}.npz"

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from nearmiss.acquisition.base import IndexArray
 from nearmiss.errors import InvalidData
-from nearmiss.scale.gathering import FindIds, rows_in
+from nearmiss.scale.gathering import FindIds
 from nearmiss.scale.jobs import Jobs
-from nearmiss.scale.pool import Shard, ShardedPool
+from nearmiss.scale.pool import ShardedPool
 from nearmiss.text.labels import encode_labels
 from nearmiss.text.tables import read_table
 
@@ -39,6 +39,21 @@ class KnownLabels:
     labels: IndexArray
     names: tuple[str, ...]
 
+    def coded_as(self, names: Sequence[str], whose: str) -> KnownLabels:
+        """Give the same labels with classes numbered as somebody else does.
+
+        Raises
+        ------
+        InvalidData
+            A label is not among the names.
+        """
+        place_of = {name: place for place, name in enumerate(names)}
+        strange = next((name for name in self.names if name not in place_of), None)
+        if strange is not None:
+            raise InvalidData(f"the label {strange!r} is none of {whose}: {', '.join(names)}")
+        places = np.array([place_of[name] for name in self.names], dtype=np.int64)
+        return KnownLabels(self.ids, places[self.labels], tuple(names))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JoinedLabels:
@@ -59,13 +74,6 @@ class JoinedLabels:
     ids: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-    def within(self, shards: Sequence[Shard]) -> JoinedLabels:
-        """Keep the texts of these shards."""
-        inside = np.concatenate([np.empty(0, np.int64), *(rows_in(shard, self.rows) for shard in shards)])
-        kept = np.flatnonzero(np.isin(self.rows, inside))
-        ids = tuple(self.ids[place] for place in kept)
-        return replace(self, rows=self.rows[kept], labels=self.labels[kept], ids=ids)
 
 
 def read_labels(path: str | Path, id_column: str = "id", label_column: str = "label") -> KnownLabels:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from nearmiss.errors import InvalidInput, NearmissError
-from nearmiss.experiment.ray_cluster import first_line, handed_on, join_cluster
+from nearmiss.experiment.ray_cluster import RETRIES, first_line, handed_on, join_cluster
 from nearmiss.scale.pool import Shard
 from nearmiss.scale.work import Arrays, Finished, Work, attempt, packed, unpacked
 
@@ -78,7 +78,9 @@ class RayExecutor:
             import ray
             import ray.data
 
-            workers = min(len(shards), self.workers or self._room(ray.cluster_resources()))  # type: ignore[no-untyped-call]
+            gpus = self.gpus if work.loads_a_model else 0.0
+            room = self._room(ray.cluster_resources(), gpus)  # type: ignore[no-untyped-call]
+            workers = min(len(shards), self.workers or room)
             tasks = ray.data.from_items([asdict(shard) for shard in shards], override_num_blocks=len(shards))
             environment = {"env_vars": handed_on() | _LEAN}
             if work.loads_a_model:
@@ -87,7 +89,9 @@ class RayExecutor:
                     fn_constructor_args=(work,),
                     compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
                     num_cpus=self.cpus,
-                    num_gpus=self.gpus,
+                    num_gpus=gpus,
+                    max_restarts=RETRIES,
+                    max_task_retries=RETRIES,
                     runtime_env=environment,
                 )
             else:
@@ -95,6 +99,7 @@ class RayExecutor:
                     partial(_done_by_task, ray.put(work)),
                     compute=ray.data.TaskPoolStrategy(size=workers),
                     num_cpus=self.cpus,
+                    max_retries=RETRIES,
                     runtime_env=environment,
                 )
             try:
@@ -123,16 +128,16 @@ class RayExecutor:
         finally:
             joined.leave()
 
-    def _room(self, has: Mapping[str, float]) -> int:
+    def _room(self, has: Mapping[str, float], gpus: float) -> int:
         """Count the actors that fit in, and refuse what never will."""
         fits = [has.get("CPU", 0) // self.cpus if self.cpus else float("inf")]
-        if self.gpus:
-            fits.append(has.get("GPU", 0) // self.gpus)
+        if gpus:
+            fits.append(has.get("GPU", 0) // gpus)
         room = min(fits)
         if room < 1:
             raise InvalidInput(
                 f"the cluster has {has.get('CPU', 0):g} CPUs and {has.get('GPU', 0):g} GPUs, and a worker is to have "
-                f"{self.cpus:g} and {self.gpus:g}"
+                f"{self.cpus:g} and {gpus:g}"
             )
         return int(min(room, 10_000))
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as parquet
 
 from nearmiss.acquisition.base import IndexArray
 from nearmiss.errors import BadShard, InvalidData, InvalidInput
-from nearmiss.scale.folders import Folder
+from nearmiss.scale.folders import Folder, absolute
 
 __all__ = ["BATCH_ROWS", "ColumnsOfPool", "RowBatch", "Shard", "ShardedPool"]
 
@@ -106,16 +106,30 @@ class RowBatch:
         """
         if self.columns.id not in self.table.column_names:
             return [f"{self.shard.name}:{self.first + row}" for row in range(len(self))]
-        values = self.table.column(self.columns.id).to_pylist()
-        if None in values:
-            raise self._bad(f"row {self.first + values.index(None)} has no {self.columns.id}")
-        return [str(value) for value in values]
+        return [str(value) for value in self.id_column().to_pylist()]
+
+    def id_column(self) -> pa.ChunkedArray[Any]:
+        """Give the column of names as text.
+
+        Raises
+        ------
+        BadShard
+            One is missing, or they cannot be read as text.
+        """
+        values: Any = self.table.column(self.columns.id)
+        if values.null_count:
+            raise self._bad(f"row {self.first + values.is_null().to_pylist().index(True)} has no {self.columns.id}")
+        try:
+            named: pa.ChunkedArray[Any] = values.cast(pa.string())
+        except pa.ArrowException as error:
+            raise self._bad(f"column {self.columns.id!r} cannot be read as text: {_said(error)}") from error
+        return named
 
     def ids_at(self, row: int) -> str:
         """Give the name of one row of the batch."""
         if self.columns.id not in self.table.column_names:
             return f"{self.shard.name}:{self.first + row}"
-        return str(self.table.column(self.columns.id)[row].as_py())
+        return str(self.id_column()[row].as_py())
 
     def texts(self, column: str) -> tuple[str, ...]:
         """Give the texts of a column.
@@ -214,7 +228,7 @@ class ShardedPool:
         BadShard
             A file cannot be read, or lacks columns that others have; it is named.
         """
-        wanted = columns or ColumnsOfPool()
+        wanted, address = columns or ColumnsOfPool(), absolute(address)
         folder = Folder(address)
         files = folder.files(".parquet")
         if not files:

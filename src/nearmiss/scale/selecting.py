@@ -22,18 +22,18 @@ from nearmiss.acquisition.base import (
 from nearmiss.acquisition.contrastive import Cal
 from nearmiss.acquisition.diverse import DiverseBatch
 from nearmiss.acquisition.registry import make_strategy, strategy_text
-from nearmiss.errors import InvalidInput, PoolExhausted
+from nearmiss.errors import BadShard, InvalidInput, PoolExhausted
 from nearmiss.experiment.oneshot import RANK, REASON, SCORE, neighbor_reasons
 from nearmiss.models.logistic import LogisticHead, LogisticSettings
 from nearmiss.models.store import default_cache_dir
 from nearmiss.scale.choosing import Chosen, check_strategy, choose
 from nearmiss.scale.encoding import ReadTexts, signals_pool
-from nearmiss.scale.folders import Folder
+from nearmiss.scale.folders import Folder, absolute
 from nearmiss.scale.gathering import rows_in, taken
 from nearmiss.scale.hashes import hash_of
-from nearmiss.scale.jobs import Jobs, Progress
+from nearmiss.scale.jobs import Jobs, Progress, ShardsLeftOut
 from nearmiss.scale.labels import JoinedLabels, KnownLabels, join_labels
-from nearmiss.scale.pool import BATCH_ROWS, ShardedPool
+from nearmiss.scale.pool import BATCH_ROWS, RowBatch, ShardedPool
 from nearmiss.scale.readers import FrozenReader, SavedModelReader
 from nearmiss.scale.scoring import LabeledRows
 from nearmiss.scale.signals import SignalSource
@@ -127,31 +127,66 @@ def select_from_shards(
     check_strategy(chooser)
     if n < 1:
         raise InvalidInput(f"asked for a batch of {n} texts; ask for at least 1")
-    work = Folder(str(work_dir or default_cache_dir() / "shards"))
+    work = Folder(absolute(str(work_dir or default_cache_dir() / "shards")))
     parts = (pool.address, repr(pool.shards), strategy, str(n), str(seed), *(labels.ids if labels else ()))
     doing = executor or StreamingExecutor()
     jobs = Jobs(doing, work.below("jobs").below(hash_of(*parts)), skip_bad, tell)
+    if labels is not None and isinstance(reader, SavedModelReader):
+        labels = labels.coded_as(reader.label_names, f"the classes of {reader.folder}")
     with doing.ready():
-        joined = JoinedLabels(np.empty(0, np.int64), np.empty(0, np.int64))
-        if labels is not None:
-            joined = join_labels(pool, labels, jobs)
-        remaining = pool.rows - len(joined.rows)
-        if n > remaining:
-            raise PoolExhausted(asked=n, remaining=remaining)
-        source = _source(pool, chooser, joined, reader, jobs, work)
-        needs = chooser.needs.labeled
-        if needs and not len(joined.rows):
-            raise InvalidInput(
-                f"{strategy_text(chooser)!r} compares with labelled texts, and there are none: pass labels, or begin "
-                "with bertkm or random"
-            )
-        known = taken(source, joined.rows, needs, jobs) if needs else Signals()
-        joined = joined.within(jobs.sound(pool.shards))  # a shard may have turned out to be bad just now
-        labeled = LabeledRows(joined.rows, known, joined.labels)
-        found = choose(chooser, source, labeled, n, jobs, ("shards", seed), batch_rows)
-        batch = _told(pool, source, chooser, labeled, found, jobs, joined)
+        while True:  # ends: there are fewer shards each time
+            try:
+                batch = _selected(pool, n, chooser, labels, reader, jobs, work, seed, batch_rows)
+                break
+            except ShardsLeftOut:
+                pool = replace(pool, shards=jobs.sound(pool.shards))
     jobs.forget()
     return batch
+
+
+def _selected(
+    pool: ShardedPool,
+    n: int,
+    chooser: Strategy,
+    labels: KnownLabels | None,
+    reader: FrozenReader | SavedModelReader | None,
+    jobs: Jobs,
+    work: Folder,
+    seed: int,
+    batch_rows: int,
+) -> ShardBatch:
+    """Choose from shards that are sound, as far as is known."""
+    joined = JoinedLabels(np.empty(0, np.int64), np.empty(0, np.int64))
+    if labels is not None:
+        joined = join_labels(pool, labels, jobs)
+    remaining = sum(shard.rows for shard in pool.shards) - len(joined.rows)
+    if n > remaining:
+        raise PoolExhausted(asked=n, remaining=remaining)
+    source = _source(pool, chooser, joined, reader, jobs, work)
+    needs = chooser.needs.labeled
+    if needs and not len(joined.rows):
+        raise InvalidInput(
+            f"{strategy_text(chooser)!r} compares with labelled texts, and there are none: pass labels, or begin with "
+            "bertkm or random"
+        )
+    classes = _class_ids(chooser, joined, given=reader is None and source.head is None)
+    known = taken(source, joined.rows, needs, jobs) if needs else Signals()
+    labeled = LabeledRows(joined.rows, known, classes)
+    found = choose(chooser, source, labeled, n, jobs, ("shards", seed), batch_rows)
+    return _told(pool, source, chooser, labeled, found, jobs, joined)
+
+
+def _class_ids(chooser: Strategy, joined: JoinedLabels, *, given: bool) -> IndexArray:
+    """Give class ids as the log-probabilities have them; of those that came with the pool only numbers say how."""
+    inner = chooser.strategy if isinstance(chooser, DiverseBatch) else chooser
+    if not (given and isinstance(inner, Cal) and inner.variant.divergence == "cross-entropy"):
+        return joined.labels
+    if not all(name.isdigit() for name in joined.names):
+        raise InvalidInput(
+            f"labels are {', '.join(joined.names[:5])}, and the pool's log_probs do not say which column is whose: for "
+            "divergence=cross-entropy, write labels as numbers of columns, from 0"
+        )
+    return np.array([int(joined.names[label]) for label in joined.labels], dtype=np.int64)
 
 
 def _source(
@@ -177,9 +212,10 @@ def _source(
             return given
     if columns.text not in pool.present:
         raise InvalidInput(f"{pool.address}: there is no column {columns.text!r} with texts to read")
-    read = jobs.carry_out("read texts", ReadTexts(pool, reader, work.below("signals")), pool.shards)
-    sound = replace(pool, shards=jobs.sound(pool.shards))
-    signals = signals_pool(sound, work.below("signals"), [part["name"].tobytes().decode() for part in read])
+    if columns.pair and columns.pair not in pool.present:
+        raise InvalidInput(f"{pool.address}: there is no column {columns.pair!r} with second texts")
+    read = jobs.carry_out("read texts", ReadTexts(pool, reader, work.below("signals")), pool.shards, keep=False)
+    signals = signals_pool(pool, work.below("signals"), [part["name"].tobytes().decode() for part in read])
     head = None
     if isinstance(reader, FrozenReader) and Signal.LOG_PROBS in needs:
         if not len(joined.rows):
@@ -188,8 +224,7 @@ def _source(
                 "them, or begin with bertkm or random"
             )
         features = np.asarray(taken(SignalSource(signals), joined.rows, {Signal.FEATURES}, jobs).features)
-        learned = joined.within(jobs.sound(pool.shards)).labels
-        head = LogisticHead.train(features, learned, max(2, len(joined.names)), LogisticSettings())
+        head = LogisticHead.train(features, joined.labels, max(2, len(joined.names)), LogisticSettings())
     source = SignalSource(signals, head)
     source.check(needs)
     return source
@@ -215,10 +250,15 @@ def _told(
         inside = rows_in(shard, rows)
         if not len(inside):
             continue
-        table = pool.take(shard, inside - shard.start, [pool.columns.id, *columns])
-        has_ids = pool.columns.id in table.column_names
-        names = table.column(pool.columns.id).to_pylist() if has_ids else inside - shard.start
-        ids += [str(name) if has_ids else f"{shard.name}:{name}" for name in names]
+        try:
+            table = pool.take(shard, inside - shard.start, [pool.columns.id, *columns])
+        except BadShard as error:
+            jobs.leave_out(shard, error)
+        read = RowBatch(shard, 0, table, pool.columns, pool.address)
+        if pool.columns.id in table.column_names:
+            ids += read.ids()
+        else:
+            ids += [f"{shard.name}:{row}" for row in inside - shard.start]
         shard_names += [shard.name] * len(inside)
         tables.append(table.select(columns))
     back = np.argsort(order)  # from the order of the pool to that of the batch
