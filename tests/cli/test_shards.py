@@ -75,6 +75,8 @@ def test_another_model_is_an_option(pool, labels, tmp_path, nearmiss):
         (("--classifier", "tuned"), "does not read shards; take frozen"),
         (("--option", "epochs=3"), "no option for pools in shards named 'epochs'"),
         (("--workers", "2"), "belong to --executor ray"),
+        (("--cpus-per-worker", "2"), "belong to --executor ray"),
+        (("--option", "max-length=many"), "option max_length of classifier 'frozen' takes"),
         (("-n", "50"), "asked for 50 texts, only 31"),
         (("--executor", "ray", "--address", "127.0.0.1:9"), "no Ray cluster at '127.0.0.1:9'"),
         (("--executor", "ray", "--workers", "0"), "at least one worker"),
@@ -157,7 +159,7 @@ def test_options_of_the_other_way_are_refused(pool, labels, tmp_path, nearmiss):
     out = ("--out", tmp_path / "next.csv")
     outcome = nearmiss("select", labels, labels, "-n", 1, "--work-dir", tmp_path / "w", *out)
     assert outcome.code == 2
-    assert "is one file: the options for pools in shards do nothing here" in outcome.err
+    assert "--work-dir is for pools in shards" in outcome.err
     outcome = nearmiss("select", pool, labels, "-n", 1, "--encoding", "latin-1", *out)
     assert outcome.code == 2
     assert "do nothing with shards" in outcome.err

@@ -154,7 +154,7 @@ def test_a_disk_that_takes_no_more_leaves_whole_files_only(pool, tmp_path):
         [sys.executable, "-c", _FULL, pool.address, str(work)], capture_output=True, text=True, timeout=120, check=True
     )
     assert "InvalidData" in done.stdout, done.stdout + done.stderr
-    assert "cannot be written: File too large; what is finished is kept, and the same call goes on" in done.stdout
+    assert "cannot be written: File too large; make room, or name another place" in done.stdout
     for path in work.rglob("*"):
         assert path.is_dir() or not path.name.endswith(".part")
     for path in Path(work, "signals").rglob("*.parquet"):

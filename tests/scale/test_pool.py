@@ -51,23 +51,23 @@ def test_any_address_that_fsspec_knows_will_do(folder):
         away.write(path.name, lambda file, path=path: file.write(path.read_bytes()))
     pool = ShardedPool.open("memory://some/pool")
     assert texts_of(pool) == ["one", "two", "three"]
-    assert pool.take(pool.shards[1], np.array([1]), ["id"]).column("id").to_pylist() == ["b1"]
+    assert pool.take(pool.shards[1], np.array([1]), ["id"]).ids().to_pylist() == ["b1"]
 
 
 def test_texts_without_ids_are_named_by_shard_and_row(tmp_path):
     write(tmp_path / "pool", "a.parquet", text=["one", "two"])
     pool = ShardedPool.open(str(tmp_path / "pool"))
     [batch] = pool.batches(pool.shards[0], ["id", "text"])
-    assert batch.ids() == ["a.parquet:0", "a.parquet:1"]
-    assert batch.ids_at(1) == "a.parquet:1"
+    assert batch.ids().to_pylist() == ["a.parquet:0", "a.parquet:1"]
+    assert pool.take(pool.shards[0], np.array([1]), ["id", "text"]).ids().to_pylist() == ["a.parquet:1"]
 
 
 def test_rows_are_taken_from_wherever_they_lie(tmp_path):
     write(tmp_path / "pool", "a.parquet", id=[str(i) for i in range(20)])
     pool = ShardedPool.open(str(tmp_path / "pool"))
     rows = np.array([0, 2, 3, 11, 19])
-    assert pool.take(pool.shards[0], rows, ["id"]).column("id").to_pylist() == ["0", "2", "3", "11", "19"]
-    assert pool.take(pool.shards[0], rows[:0], ["id"]).num_rows == 0
+    assert pool.take(pool.shards[0], rows, ["id"]).ids().to_pylist() == ["0", "2", "3", "11", "19"]
+    assert pool.take(pool.shards[0], rows[:0], ["id"]).table.num_rows == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"no parquet", b"PAR1 cut off"])
@@ -161,7 +161,7 @@ def test_columns_go_by_the_names_given(tmp_path):
     write(tmp_path / "pool", "a.parquet", key=[7, 8], body=["one", "two"])
     pool = ShardedPool.open(str(tmp_path / "pool"), ColumnsOfPool(id="key", text="body"))
     [batch] = pool.batches(pool.shards[0], ["key", "body"])
-    assert batch.ids() == ["7", "8"]
+    assert batch.ids().to_pylist() == ["7", "8"]
 
 
 def test_a_file_is_whole_or_not_there(tmp_path):
@@ -171,9 +171,7 @@ def test_a_file_is_whole_or_not_there(tmp_path):
         file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(
-        InvalidData, match=r"a\.npz cannot be written: No space left on device; what is finished is kept"
-    ):
+    with pytest.raises(InvalidData, match=r"a\.npz cannot be written: No space left on device; make room"):
         folder.write("a.npz", fail)
     assert list(tmp_path.iterdir()) == []
     folder.write("below/a.npz", lambda file: file.write(b"whole"))
@@ -181,3 +179,10 @@ def test_a_file_is_whole_or_not_there(tmp_path):
     folder.remove()
     folder.remove()
     assert not tmp_path.exists()
+
+
+def test_what_is_wrong_with_a_row_that_was_taken_is_said_of_its_place_in_the_shard(tmp_path):
+    write(tmp_path / "pool", "a.parquet", text=["one", "two", "three", None, "five"])
+    pool = ShardedPool.open(str(tmp_path / "pool"))
+    with pytest.raises(BadShard, match="row 3 has no text"):
+        pool.take(pool.shards[0], np.array([1, 3]), ["text"]).texts("text")

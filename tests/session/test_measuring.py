@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -333,7 +334,7 @@ def test_a_project_of_weighted_checks_alone_tells_no_savings(weighted):
         pass
     assert latest_worth(project) is None
     assert savings_told(None) in "\n".join(overview(project))
-    assert "weighted" in "\n".join(overview(project))
+    assert "Random checks are weighted" in "\n".join(overview(project))
 
 
 def test_from_uniform_to_weighted_checks_and_back(worked):
@@ -490,3 +491,12 @@ def test_a_budget_needs_no_model(make_project):
     project.tell_all(dict.fromkeys(range(1, 11), ANIMAL))
     assert advise(read_standing(project), "budget:5").verdict is Verdict.STOP
     assert "ten texts to learn from" in advise(read_standing(project), "target:90%").reason
+
+
+def test_for_a_model_that_takes_long_to_train_no_forecast_is_promised(worked):
+    project, _ = worked(80)
+    standing = replace(read_standing(project), worth=None)
+    slow = replace(standing, history=tuple(replace(facts, classifier="finetuned") for facts in standing.history))
+    assert "No forecast is made for a finetuned model" in advise(slow, "gain:0.005/100").reason
+    assert "No forecast is made" not in advise(standing, "gain:0.005/100").reason
+    assert "No forecast is made" not in advise(slow, "target:99.9%").reason

@@ -132,7 +132,8 @@ def weighted_accuracy(right: npt.NDArray[np.bool_], weights: FloatArray, level: 
     >>> sought.interval.high - sought.interval.low < plain.interval.high - plain.interval.low
     True
     """
-    _check(right, weights)
+    if right.shape != weights.shape or not len(right) or not (weights > 0).all():
+        raise InvalidArray(f"weights of shape {weights.shape} for {len(right)} checks; give each a positive one")
     n = len(right)
     errors = np.where(right, 0.0, weights)
     risk = min(1.0, float(errors.mean()))
@@ -143,10 +144,3 @@ def weighted_accuracy(right: npt.NDArray[np.bool_], weights: FloatArray, level: 
         worth = n / float(weights.max())
     found = share_interval(risk * worth, worth, level)
     return Estimate(1 - risk, Interval(1 - found.high, 1 - found.low), n)
-
-
-def _check(right: npt.NDArray[np.bool_], weights: FloatArray) -> None:
-    if right.shape != weights.shape or right.ndim != 1 or not len(right):
-        raise InvalidArray(f"{right.shape} answers for weights of shape {weights.shape}; give one for each check")
-    if not (weights > 0).all():
-        raise InvalidArray("a check's weight is not positive; pass the mean acceptance over its own")

@@ -127,8 +127,17 @@ def select(
         write_table(chosen.table, out, overwrite=overwrite)
         typer.echo(f"{len(chosen.rows)} texts to label next: {out}")
         return
-    if executor == "ray" or address or workers or work_dir or gpus_per_worker or on_bad_shard == "skip":
-        raise InvalidInput(f"{pool} is one file: the options for pools in shards do nothing here; leave them out")
+    of_shards = {
+        "--executor": executor == "ray",
+        "--address": address,
+        "--workers": workers,
+        "--cpus-per-worker": cpus_per_worker != 1.0,
+        "--gpus-per-worker": gpus_per_worker,
+        "--work-dir": work_dir,
+        "--on-bad-shard": on_bad_shard == "skip",
+    }
+    for flag in (flag for flag, is_given in of_shards.items() if is_given):
+        raise InvalidInput(f"{flag} is for pools in shards, and {pool} is one file; leave it out")
     source = Path(pool)
     choice = ClassifierChoice(classifier, options)
 

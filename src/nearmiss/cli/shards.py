@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from nearmiss.scale.jobs import Progress
     from nearmiss.scale.readers import FrozenReader, SavedModelReader
     from nearmiss.scale.work import Executor
 
 __all__ = ["executor_of", "is_sharded", "reader_of", "shard", "shown"]
 
+#: Options that say how texts are read, as ``Reading`` has them.
 _READING = ("max_length", "precision", "backend")
 
 
@@ -66,8 +69,8 @@ def executor_of(name: str, address: str | None, workers: int | None, cpus: float
         from nearmiss.scale.on_ray import RayExecutor
 
         return RayExecutor(address, workers, cpus, gpus)
-    if address is not None or workers is not None or gpus:
-        raise InvalidInput("--address, --workers and --gpus-per-worker belong to --executor ray")
+    if address is not None or workers is not None or cpus != 1.0 or gpus:
+        raise InvalidInput("--address, --workers, --cpus-per-worker and --gpus-per-worker belong to --executor ray")
     from nearmiss.scale.work import StreamingExecutor
 
     return StreamingExecutor()
@@ -83,23 +86,25 @@ def reader_of(classifier: str, options: dict[str, object]) -> FrozenReader | Sav
     """
     from nearmiss.errors import InvalidInput, UnknownName
     from nearmiss.models.inference import Reading
+    from nearmiss.models.registry import classifier_options
     from nearmiss.scale.readers import FrozenReader, SavedModelReader
 
     is_folder = Path(classifier, "config.json").is_file()
-    known = (*_READING, "device", *(() if is_folder else ("model",)))
-    for name in options:
-        if name not in known:
-            raise UnknownName.among("option for pools in shards", name, known)
     if not is_folder and classifier != "frozen":
         raise InvalidInput(
             f"--classifier {classifier!r} does not read shards; take frozen, or the folder of a classifier that "
             "nearmiss train --out has saved"
         )
-    reading = Reading(**{name: options[name] for name in _READING if name in options})  # type: ignore[arg-type]
-    device = str(options.get("device", "auto"))
+    taken = {*_READING, "device"} if is_folder else {*_READING, "device", "model"}
+    known = {option.name: option for option in classifier_options("frozen") if option.name in taken}
+    for name in options:
+        if name not in known:
+            raise UnknownName.among("option for pools in shards", name, known)
+    checked: dict[str, Any] = {name: known[name].check("frozen", value) for name, value in options.items()}
+    reading = Reading(**{name: checked.pop(name) for name in _READING if name in checked})
     if is_folder:
-        return SavedModelReader(classifier, reading, device)
-    return FrozenReader(str(options.get("model", "minilm")), reading, device) if options else None
+        return SavedModelReader(classifier, reading, **checked)
+    return FrozenReader(reading=reading, **checked) if options else None
 
 
 @contextmanager
@@ -119,7 +124,7 @@ def shown() -> Iterator[Callable[[Progress], None]]:
         console=console,
         disable=not console.is_terminal,
     )
-    tasks: dict[str, object] = {}
+    tasks: dict[str, TaskID] = {}
 
     def tell(progress: Progress) -> None:
         if progress.stage not in tasks:
@@ -127,7 +132,7 @@ def shown() -> Iterator[Callable[[Progress], None]]:
             if not console.is_terminal:
                 begun = f", {progress.done:,} of them done before" if progress.done else ""
                 console.print(f"{progress.stage}: {progress.total:,} texts{begun}", highlight=False, markup=False)
-        bars.update(tasks[progress.stage], completed=progress.done)  # type: ignore[arg-type]
+        bars.update(tasks[progress.stage], completed=progress.done)
 
     with bars:
         yield tell

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,9 +58,8 @@ class Draws:
 
     def _advanced(self, by: int) -> np.random.Generator:
         rng = named_generator(*self.names)
-        bits = rng.bit_generator
-        if by and isinstance(bits, np.random.PCG64):
-            bits.advance(by)  # random() takes one step for each number
+        bits: Any = rng.bit_generator  # a PCG64, which alone can step so far at once
+        bits.advance(by)  # random() takes one step for each number
         return rng
 
 

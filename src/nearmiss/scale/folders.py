@@ -128,8 +128,7 @@ class Folder:
                 raise
         except OSError as error:
             raise InvalidData(
-                f"{self.address}/{name} cannot be written: {error.strerror or error}; what is finished is kept, and "
-                "the same call goes on from there"
+                f"{self.address}/{name} cannot be written: {error.strerror or error}; make room, or name another place"
             ) from error
 
     def is_there(self) -> bool:
@@ -155,7 +154,7 @@ class Folder:
 
     def _opened(self) -> tuple[Any, str]:
         try:
-            system, root = fsspec.core.url_to_fs(_expanded(self.address))
+            system, root = fsspec.core.url_to_fs(absolute(self.address))
         except (ImportError, ValueError) as error:  # no such protocol, or its package is missing
             raise NearmissError(f"{self.address}: {error}") from error
         return system, str(root).rstrip("/")
@@ -172,7 +171,3 @@ def absolute(address: str) -> str:
     True
     """
     return address if "://" in address else str(Path(address).expanduser().absolute())
-
-
-def _expanded(address: str) -> str:
-    return str(Path(address).expanduser()) if address.startswith("~") else address

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from nearmiss.acquisition.base import IndexArray, Signal, Signals
 from nearmiss.scale.hashes import hash_of
 from nearmiss.scale.jobs import Jobs
-from nearmiss.scale.pool import RowBatch, Shard, ShardedPool
+from nearmiss.scale.pool import Shard, ShardedPool
 from nearmiss.scale.signals import SignalSource
 from nearmiss.scale.work import Arrays
 
@@ -52,18 +52,13 @@ class FindIds:
             rows: list[int] = []
             places: list[int] = []
             for batch in self.pool.batches(shard, [self.pool.columns.id]):
-                for row in _hits(batch, wanted):
-                    rows.append(int(batch.rows[row]))
-                    places.append(place_of[batch.ids_at(row)])
+                names = batch.ids()
+                for place in np.flatnonzero(np.asarray(pc.is_in(names, wanted).to_numpy())):
+                    rows.append(int(batch.rows[place]))
+                    places.append(place_of[str(names[int(place)].as_py())])
             return {"rows": np.array(rows, dtype=np.int64), "places": np.array(places, dtype=np.int64)}
 
         return do
-
-
-def _hits(batch: RowBatch, wanted: pa.Array[Any]) -> list[int]:
-    has_ids = batch.columns.id in batch.table.column_names
-    names: Any = batch.id_column() if has_ids else pa.chunked_array([pa.array(batch.ids())])
-    return list(np.flatnonzero(np.asarray(pc.is_in(names, wanted).to_numpy())))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

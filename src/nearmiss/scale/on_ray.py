@@ -79,13 +79,15 @@ class RayExecutor:
             import ray.data
 
             gpus = self.gpus if work.loads_a_model else 0.0
-            room = self._room(ray.cluster_resources(), gpus)  # type: ignore[no-untyped-call]
+            resources: Any = ray.cluster_resources  # untyped
+            room = self._room(resources(), gpus)
             workers = min(len(shards), self.workers or room)
             tasks = ray.data.from_items([asdict(shard) for shard in shards], override_num_blocks=len(shards))
             environment = {"env_vars": handed_on() | _LEAN}
             if work.loads_a_model:
+                actor: Any = _Actor  # a class whose objects are called; the types know functions alone
                 done = tasks.map(
-                    _Actor,  # type: ignore[arg-type]
+                    actor,
                     fn_constructor_args=(work,),
                     compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
                     num_cpus=self.cpus,

@@ -8,7 +8,7 @@ its weight, and the strategy's own step is taken on the candidates alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -26,7 +26,17 @@ from nearmiss.scale.pool import Shard
 from nearmiss.scale.signals import SignalSource
 from nearmiss.scale.work import Arrays
 
-__all__ = ["PER_PICK", "ROUNDS", "DrawFarShard", "Spreading", "WeighShard", "joined_signals", "weighted_seeding"]
+__all__ = [
+    "PER_PICK",
+    "ROUNDS",
+    "DrawFarShard",
+    "FromCandidates",
+    "Measured",
+    "Spreading",
+    "WeighShard",
+    "joined_signals",
+    "weighted_seeding",
+]
 
 #: Rounds of drawing, and texts drawn in all for each that is wanted.
 ROUNDS, PER_PICK = 4, 6
@@ -43,32 +53,64 @@ class Spreading(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _FromCenters:
-    """Measures how far the texts of a shard are from the candidates so far."""
+class FromCandidates:
+    """Measures how far texts are from the candidates so far.
+
+    Attributes
+    ----------
+    source
+        Gives the signals.
+    strategy, needs
+        Turns them into points, and which it reads.
+    candidates, n
+        Signals of the n candidates.
+    without
+        Rows that take no part, increasing.
+    """
 
     source: SignalSource
     strategy: Spreading
     needs: frozenset[Signal]
-    centers: Signals
-    n_centers: int
+    candidates: Signals
+    n: int
     without: IndexArray
 
-    def batches(self, shard: Shard) -> list[tuple[IndexArray, npt.NDArray[np.float64], IndexArray]]:
-        """Give rows, squared distances to the nearest candidate, and which that is."""
-        found = []
+    @property
+    def identity(self) -> str:
+        """What is measured, and from what."""
+        arrays = (self.candidates.features, self.candidates.log_probs)
+        hashed = (None if each is None else np.asarray(each) for each in arrays)
+        return hash_of(self.source.identity, repr(self.strategy), *hashed, self.without)
+
+    def batches(self, shard: Shard) -> Iterator[Measured]:
+        """Measure the texts of a shard, some at a time.
+
+        Raises
+        ------
+        BadShard
+            The file cannot be read, or does not hold signals.
+        """
         for whole in self.source.batches(shard, self.needs, _BATCH_ROWS):
             batch = whole.kept(self.without)
-            if not len(batch.rows):
-                continue
-            together = joined_signals(batch.signals, self.centers)
             n = len(batch.rows)
+            if not n:
+                continue
+            together = joined_signals(batch.signals, self.candidates)
             try:
-                points = self.strategy.points(PoolView(n + self.n_centers, together))
+                points = self.strategy.points(PoolView(n + self.n, together))
             except InvalidArray as error:
                 raise BadShard(f"{self.source.pool.address}/{shard.name}: {error}") from error
-            squared, nearest = points.assigned(np.arange(n, n + self.n_centers))
-            found.append((batch.rows, squared[:n], nearest[:n]))
-        return found
+            squared, nearest = points.assigned(np.arange(n, n + self.n))
+            yield Measured(batch.rows, squared[:n], nearest[:n])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """Rows of the pool, their squared distances to the nearest candidate, and which that is; each (n,)."""
+
+    rows: IndexArray
+    squared: npt.NDArray[np.float64]
+    nearest: IndexArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,14 +119,18 @@ class DrawFarShard:
 
     Each text gets an exponential number over its distance; the smallest of all shards together are such a draw without
     replacement (Efraimidis & Spirakis 2006), whoever computes which shard.
+
+    Attributes
+    ----------
+    far
+        Measures the distances.
+    n
+        How many are drawn from the whole pool.
+    names
+        Of the random generator.
     """
 
-    source: SignalSource
-    strategy: Spreading
-    needs: frozenset[Signal]
-    centers: Signals
-    n_centers: int
-    without: IndexArray
+    far: FromCandidates
     n: int
     names: tuple[str | int, ...]
 
@@ -93,20 +139,17 @@ class DrawFarShard:
     @property
     def identity(self) -> str:
         """From what is drawn, by which numbers."""
-        parts = (self.source.identity, repr(self.strategy), _hash(self.centers), self.without, str(self.n))
-        return hash_of("far", *parts, repr(self.names))
+        return hash_of("far", self.far.identity, str(self.n), repr(self.names))
 
     def start(self) -> Callable[[Shard], Arrays]:
         """Give what draws from a shard."""
-        far = _FromCenters(self.source, self.strategy, self.needs, self.centers, self.n_centers, self.without)
 
         def do(shard: Shard) -> Arrays:
             rng = named_generator(*self.names, shard.start)
             best, draws = Best.none(), Draws(self.names, 0)
-            for rows, squared, _ in far.batches(shard):
-                draw = rng.standard_exponential(len(rows))
-                there = squared > 0
-                keys = Best(rows[there], rows[there], -draw[there] / squared[there])
+            for found in self.far.batches(shard):
+                draw, there = rng.standard_exponential(len(found.rows)), found.squared > 0
+                keys = Best(found.rows[there], found.rows[there], -draw[there] / found.squared[there])
                 best = merged([best, keys], self.n, draws)
             return {"rows": best.rows, "candidates": best.candidates, "scores": best.scores}
 
@@ -117,28 +160,22 @@ class DrawFarShard:
 class WeighShard:
     """Counts, for each candidate, the texts of a shard that are nearest to it."""
 
-    source: SignalSource
-    strategy: Spreading
-    needs: frozenset[Signal]
-    centers: Signals
-    n_centers: int
-    without: IndexArray
+    far: FromCandidates
 
     loads_a_model: ClassVar[bool] = False
 
     @property
     def identity(self) -> str:
         """What is counted."""
-        return hash_of("weigh", self.source.identity, repr(self.strategy), _hash(self.centers), self.without)
+        return hash_of("weigh", self.far.identity)
 
     def start(self) -> Callable[[Shard], Arrays]:
         """Give what counts in a shard."""
-        far = _FromCenters(self.source, self.strategy, self.needs, self.centers, self.n_centers, self.without)
 
         def do(shard: Shard) -> Arrays:
-            counts = np.zeros(self.n_centers, dtype=np.int64)
-            for _, _, nearest in far.batches(shard):
-                counts += np.bincount(nearest, minlength=self.n_centers)
+            counts = np.zeros(self.far.n, dtype=np.int64)
+            for found in self.far.batches(shard):
+                counts += np.bincount(found.nearest, minlength=self.far.n)
             return {"counts": counts}
 
         return do
@@ -182,8 +219,3 @@ def weighted_seeding(
         distances.append(float(squared[picked[-1]]))
         squared = np.minimum(squared, points.to_row(picked[-1]))
     return Picks(np.array(picked, dtype=np.int64), np.array(distances))
-
-
-def _hash(signals: Signals) -> str:
-    arrays = (signals.features, signals.log_probs)
-    return hash_of(*(None if each is None else np.asarray(each) for each in arrays))

@@ -71,65 +71,47 @@ class ColumnsOfPool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowBatch:
-    """Some rows of a shard, one after another.
+    """Some rows of a shard, in increasing order.
 
     Attributes
     ----------
-    shard, first
-        Where they come from; the first is this row of the shard.
+    shard, places
+        Where they come from, and which rows of it they are, shape (n,).
     table
         The columns that were asked for.
+    columns, address
+        The pool's.
     """
 
     shard: Shard
-    first: int
+    places: IndexArray
     table: pa.Table
     columns: ColumnsOfPool
     address: str
 
-    def __len__(self) -> int:
-        return int(self.table.num_rows)
-
     @property
     def rows(self) -> IndexArray:
         """Their rows in the pool, shape (n,)."""
-        begin = self.shard.start + self.first
-        return np.arange(begin, begin + len(self), dtype=np.int64)
+        return self.shard.start + self.places
 
-    def ids(self) -> list[str]:
-        """Give their names.
-
-        Raises
-        ------
-        BadShard
-            One is missing.
-        """
-        if self.columns.id not in self.table.column_names:
-            return [f"{self.shard.name}:{self.first + row}" for row in range(len(self))]
-        return [str(value) for value in self.id_column().to_pylist()]
-
-    def id_column(self) -> pa.ChunkedArray[Any]:
-        """Give the column of names as text.
+    def ids(self) -> pa.ChunkedArray[Any]:
+        """Give their names, as text.
 
         Raises
         ------
         BadShard
             One is missing, or they cannot be read as text.
         """
+        if self.columns.id not in self.table.column_names:
+            return pa.chunked_array([[f"{self.shard.name}:{place}" for place in self.places]], pa.string())
         values: Any = self.table.column(self.columns.id)
         if values.null_count:
-            raise self._bad(f"row {self.first + values.is_null().to_pylist().index(True)} has no {self.columns.id}")
+            raise self._bad(values.is_null().to_pylist().index(True), f"has no {self.columns.id}")
         try:
             named: pa.ChunkedArray[Any] = values.cast(pa.string())
         except pa.ArrowException as error:
-            raise self._bad(f"column {self.columns.id!r} cannot be read as text: {_said(error)}") from error
+            raise self.bad(f"column {self.columns.id!r} cannot be read as text: {_said(error)}") from error
         return named
-
-    def ids_at(self, row: int) -> str:
-        """Give the name of one row of the batch."""
-        if self.columns.id not in self.table.column_names:
-            return f"{self.shard.name}:{self.first + row}"
-        return str(self.id_column()[row].as_py())
 
     def texts(self, column: str) -> tuple[str, ...]:
         """Give the texts of a column.
@@ -142,7 +124,7 @@ class RowBatch:
         values = self.table.column(column).to_pylist()
         for row, value in enumerate(values):
             if not isinstance(value, str):
-                raise self._bad(f"row {self.first + row} has no text in column {column!r}")
+                raise self._bad(row, f"has no text in column {column!r}")
         return tuple(map(str, values))
 
     def floats(self, column: str) -> npt.NDArray[np.floating]:
@@ -157,24 +139,28 @@ class RowBatch:
         shape = [len(values)]
         while pa.types.is_list(values.type) or pa.types.is_fixed_size_list(values.type):
             if values.null_count:
-                raise self._bad(f"column {column!r} has rows without a value")
+                raise self.bad(f"column {column!r} has rows without a value")
             width = len(values.flatten()) // len(values) if len(values) else 0
             if pa.types.is_list(values.type) and len(values):
                 lengths = values.value_lengths().to_numpy()
                 if (lengths != lengths[0]).any():
                     odd = int((lengths != lengths[0]).argmax())
-                    raise self._bad(f"column {column!r} has lists of {lengths[0]} and (entry {odd}) {lengths[odd]}")
+                    raise self.bad(f"column {column!r} has lists of {lengths[0]} and (entry {odd}) {lengths[odd]}")
             shape.append(width)
             values = values.flatten()
         if not pa.types.is_floating(values.type) or values.null_count or len(shape) < 2:
-            raise self._bad(f"column {column!r} holds {values.type}, not lists of floats without gaps")
+            raise self.bad(f"column {column!r} holds {values.type}, not lists of floats without gaps")
         array = values.to_numpy(zero_copy_only=False).reshape(shape)
         if array.dtype == np.float16:
             array = array.astype(np.float32)
         return np.ascontiguousarray(array.swapaxes(0, 1)) if array.ndim == 3 else array
 
-    def _bad(self, reason: str) -> BadShard:
+    def bad(self, reason: str) -> BadShard:
+        """Say what is wrong with the shard."""
         return BadShard(f"{self.address}/{self.shard.name}: {reason}")
+
+    def _bad(self, place: int, reason: str) -> BadShard:
+        return self.bad(f"row {self.places[place]} {reason}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +186,7 @@ class ShardedPool:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     parquet.write_table(pa.table({"id": ["a", "b"], "text": ["one", "two"]}), f"{folder}/part-0.parquet")
     ...     pool = ShardedPool.open(folder)
-    ...     [(batch.ids(), batch.rows.tolist()) for batch in pool.batches(pool.shards[0], ["id"])]
+    ...     [(batch.ids().to_pylist(), batch.rows.tolist()) for batch in pool.batches(pool.shards[0], ["id"])]
     [(['a', 'b'], [0, 1])]
     """
 
@@ -281,19 +267,20 @@ class ShardedPool:
             try:
                 if not wanted:  # rows without a column: only their number counts
                     for begin in range(0, shard.rows, batch_rows):
-                        empty = pa.table({"": pa.nulls(min(batch_rows, shard.rows - begin))})
-                        yield RowBatch(shard, begin, empty, self.columns, self.address)
+                        n = min(batch_rows, shard.rows - begin)
+                        yield self._batch(shard, np.arange(begin, begin + n), pa.table({"": pa.nulls(n)}))
                     return
                 for read in file.iter_batches(batch_rows, columns=wanted):
-                    yield RowBatch(shard, first, pa.Table.from_batches([read]), self.columns, self.address)
+                    places = np.arange(first, first + read.num_rows)
+                    yield self._batch(shard, places, pa.Table.from_batches([read]))
                     first += read.num_rows
             except (OSError, pa.ArrowException) as error:
                 raise BadShard(f"{self.address}/{shard.name}: cannot be read at row {first}: {_said(error)}") from error
         if first != shard.rows:
             raise BadShard(f"{self.address}/{shard.name}: has {first} rows and had {shard.rows}; it has changed")
 
-    def take(self, shard: Shard, rows: IndexArray, columns: Sequence[str]) -> pa.Table:
-        """Read some rows of a shard, increasing; only the row groups that they are in.
+    def take(self, shard: Shard, places: IndexArray, columns: Sequence[str]) -> RowBatch:
+        """Read some rows of a shard, given in increasing order; only the row groups that they are in.
 
         Raises
         ------
@@ -305,14 +292,18 @@ class ShardedPool:
             try:
                 sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
                 ends = np.cumsum(sizes)
-                group_of = np.searchsorted(ends, rows, side="right")
+                group_of = np.searchsorted(ends, places, side="right")
                 parts = []
                 for group in np.unique(group_of):
-                    inside = rows[group_of == group] - (ends[group] - sizes[group])
+                    inside = places[group_of == group] - (ends[group] - sizes[group])
                     parts.append(file.read_row_group(int(group), columns=wanted).take(pa.array(inside)))
-                return pa.concat_tables(parts) if parts else file.schema_arrow.empty_table().select(wanted)
+                table = pa.concat_tables(parts) if parts else file.schema_arrow.empty_table().select(wanted)
             except (OSError, pa.ArrowException, IndexError) as error:
                 raise BadShard(f"{self.address}/{shard.name}: cannot be read: {_said(error)}") from error
+        return self._batch(shard, places, table)
+
+    def _batch(self, shard: Shard, places: IndexArray, table: pa.Table) -> RowBatch:
+        return RowBatch(shard, places, table, self.columns, self.address)
 
 
 @contextmanager

@@ -36,8 +36,6 @@ class LabeledRows:
     signals: Signals
     labels: IndexArray
 
-    loads_a_model: ClassVar[bool] = False
-
     @property
     def identity(self) -> str:
         """What it holds."""

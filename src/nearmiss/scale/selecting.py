@@ -33,7 +33,7 @@ from nearmiss.scale.gathering import rows_in, taken
 from nearmiss.scale.hashes import hash_of
 from nearmiss.scale.jobs import Jobs, Progress, ShardsLeftOut
 from nearmiss.scale.labels import JoinedLabels, KnownLabels, join_labels
-from nearmiss.scale.pool import BATCH_ROWS, RowBatch, ShardedPool
+from nearmiss.scale.pool import BATCH_ROWS, ShardedPool
 from nearmiss.scale.readers import FrozenReader, SavedModelReader
 from nearmiss.scale.scoring import LabeledRows
 from nearmiss.scale.signals import SignalSource
@@ -251,16 +251,12 @@ def _told(
         if not len(inside):
             continue
         try:
-            table = pool.take(shard, inside - shard.start, [pool.columns.id, *columns])
+            read = pool.take(shard, inside - shard.start, [pool.columns.id, *columns])
+            ids += map(str, read.ids().to_pylist())
         except BadShard as error:
             jobs.leave_out(shard, error)
-        read = RowBatch(shard, 0, table, pool.columns, pool.address)
-        if pool.columns.id in table.column_names:
-            ids += read.ids()
-        else:
-            ids += [f"{shard.name}:{row}" for row in inside - shard.start]
         shard_names += [shard.name] * len(inside)
-        tables.append(table.select(columns))
+        tables.append(read.table.select(columns))
     back = np.argsort(order)  # from the order of the pool to that of the batch
     table = pa.table({"id": [ids[place] for place in back], "shard": [shard_names[place] for place in back]})
     if columns:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearmiss.acquisition.base import IndexArray, Signal, Signals
-from nearmiss.errors import BadShard, InvalidArray, InvalidInput
+from nearmiss.errors import InvalidInput
 from nearmiss.models.logistic import LogisticHead, log_softmax_rows
 from nearmiss.scale.hashes import hash_of
 from nearmiss.scale.pool import BATCH_ROWS, RowBatch, Shard, ShardedPool
@@ -91,8 +91,7 @@ class SignalSource:
 
     def take(self, shard: Shard, rows: IndexArray, needs: AbstractSet[Signal]) -> Signals:
         """Give the signals of some rows of the shard, increasing; errors as ``batches``."""
-        table = self.pool.take(shard, rows, self._columns(needs))
-        return self._signals(RowBatch(shard, 0, table, self.pool.columns, self.pool.address), needs)
+        return self._signals(self.pool.take(shard, rows, self._columns(needs)), needs)
 
     def _columns(self, needs: AbstractSet[Signal]) -> list[str]:
         columns, wanted = self.pool.columns, []
@@ -109,16 +108,10 @@ class SignalSource:
         floats = {name: batch.floats(name) for name in self._columns(needs) if name in there}
         features, log_probs = floats.get(columns.features), floats.get(columns.log_probs)
         if features is not None and not np.isfinite(features).all():
-            row = batch.first + int((~np.isfinite(features)).any(axis=1).argmax())
-            raise BadShard(f"{self.pool.address}/{batch.shard.name}: the features of row {row} are not finite")
+            row = batch.places[(~np.isfinite(features)).any(axis=1).argmax()]
+            raise batch.bad(f"the features of row {row} are not finite")
         if self.head is not None and Signal.LOG_PROBS in needs and features is not None:
-            try:
-                log_probs = log_softmax_rows(self.head.logits(features))
-            except ValueError as error:
-                raise InvalidArray(
-                    f"{self.pool.address}/{batch.shard.name}: features of width {features.shape[1]} for a head of "
-                    f"width {len(self.head.weights)}"
-                ) from error
+            log_probs = log_softmax_rows(self.head.logits(features))
         return Signals(
             log_probs=log_probs,
             features=features if Signal.FEATURES in needs else None,

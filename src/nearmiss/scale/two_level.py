@@ -23,6 +23,7 @@ from nearmiss.scale.oversampling import (
     PER_PICK,
     ROUNDS,
     DrawFarShard,
+    FromCandidates,
     WeighShard,
     joined_signals,
     weighted_seeding,
@@ -114,9 +115,8 @@ def _candidates(
     signals = taken(source, rows, needs, jobs)
     each = -(-per_pick * n // rounds)
     for number in range(rounds):
-        work = DrawFarShard(
-            source, strategy, needs, signals, len(rows), labeled.rows, each, (*names, "oversampling", number)
-        )
+        far_from = FromCandidates(source, strategy, needs, signals, len(rows), labeled.rows)
+        work = DrawFarShard(far_from, each, (*names, "oversampling", number))
         parts = jobs.carry_out(f"candidates, round {number + 1} of {rounds}", work, source.pool.shards)
         far = np.sort(merged([best_from(part) for part in parts], each, Draws(("equal",), source.pool.rows)).rows)
         if not len(far):
@@ -128,6 +128,6 @@ def _candidates(
         signals, rows = joined_signals(signals, taken(source, more, needs, jobs)), np.concatenate([rows, more])
     order = np.argsort(rows)
     signals, rows = signals.take(order), rows[order]
-    weigh = WeighShard(source, strategy, needs, signals, len(rows), labeled.rows)
+    weigh = WeighShard(FromCandidates(source, strategy, needs, signals, len(rows), labeled.rows))
     counts = [part["counts"] for part in jobs.carry_out("weights of candidates", weigh, source.pool.shards)]
     return _Candidates(rows, signals, np.sum(counts, axis=0).astype(np.float64))

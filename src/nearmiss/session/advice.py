@@ -82,16 +82,15 @@ class Standing:
     history: tuple[ModelFacts, ...]
     quality: dict[int, ModelQuality]
     worth: Worth | None
-    remaining: int = 1_000_000
+    remaining: float = math.inf
     is_measured: bool = True
     unseen: tuple[str, ...] = ()
 
     @property
     def forecasts(self) -> tuple[Forecast, ...]:
         """What more labels would bring, as far as there are texts for them."""
-        return (
-            () if self.worth is None else tuple(each for each in self.worth.forecasts if each.labels <= self.remaining)
-        )
+        told = () if self.worth is None else self.worth.forecasts
+        return tuple(each for each in told if each.labels <= self.remaining)
 
     @property
     def latest(self) -> ModelQuality | None:
@@ -175,10 +174,9 @@ def advise(standing: Standing, rule_text: str) -> Advice:
             f"Too early to tell: {checks} random check{'' if checks == 1 else 's'} so far.",
             f"Accuracy is measured by texts drawn at random; fewer than {FEWEST_CHECKS} tell next to nothing.",
         )
-    reason = judged.reason
-    if standing.history[-1].classifier not in QUICK and "forecast" in reason:
-        kind = standing.history[-1].classifier
-        reason += f" None is made for a {kind} model: that would take some thirty trainings; add a target or a budget."
+    reason, kind = judged.reason, standing.history[-1].classifier
+    if kind not in QUICK and "gain" in rule_text:
+        reason += f" No forecast is made for a {kind} model (it takes thirty trainings); add a target or a budget."
     return Advice(Verdict.GO_ON, _outlook(standing), reason, warning)
 
 

@@ -126,6 +126,11 @@ def _doubts(project: Project) -> tuple[str, ...]:
         )
     texts = project.texts.count()
     answered = read_answered(project.database)
+    if answered.counts is not None:
+        told.append(
+            "Random checks are weighted: drawn more often where the model was less sure, and counted the less for it. "
+            "The accuracy is higher than the share of checks that are right."
+        )
     unasked = int((~answered.asked).sum())
     if unasked > _FEW * texts:
         told.append(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from nearmiss.session.advice import advise, read_standing, savings_told, told
 from nearmiss.session.gaps import label_gaps
 from nearmiss.session.project import Project
-from nearmiss.session.readings import WEIGHTED_TOLD, read_answered
 from nearmiss.session.trainer_state import read_state
 
 __all__ = ["Counts", "count", "overview"]
@@ -75,8 +74,6 @@ def overview(project: Project) -> list[str]:
             f"model {facts.version}: {facts.classifier} on {facts.trained_on} texts, {facts.at[:16]}; "
             f"{facts.audits_right} of {facts.audits} random checks right"
         )
-        if read_answered(project.database).counts is not None:
-            lines.append(f"note: {WEIGHTED_TOLD}")
     standing = read_standing(project)
     if standing.latest is not None:
         lines.append(f"accuracy {told(standing.latest.accuracy)}, macro-F1 {told(standing.latest.macro_f1)}")

@@ -13,17 +13,12 @@ from nearmiss.session.database import Database
 from nearmiss.session.ground import Ground, IdArray, standing_labels
 from nearmiss.session.origins import Source
 
-__all__ = ["AHEAD", "WEIGHTED_TOLD", "Answered", "Checks", "Reading", "read_answered", "readings", "write_reading"]
+__all__ = ["AHEAD", "Answered", "Checks", "Reading", "read_answered", "readings", "write_reading"]
 
 #: Texts of the random order that a model is asked about before anybody has labelled them.
 AHEAD = 1_000
 #: How a text comes before people because the queue handed it out.
 _ASKED = frozenset({Source.MODEL, Source.COVER, Source.RANDOM, Source.AUDIT})
-#: Said wherever the number of right checks is, once some are weighted.
-WEIGHTED_TOLD = (
-    "random checks are weighted: drawn more often where the model was less sure, and counted the less for it; accuracy "
-    "is higher than the share of checks that are right"
-)
 #: Stands for a label that is no longer on offer, and for a text that a model was not asked about.
 OTHER = -1
 
